@@ -1,0 +1,140 @@
+"""Checked dataclasses that cross the borders between rooms.
+
+Shape alphabet, here and everywhere: B batch, T time, L tokens, D embedding, N texts, K segments, C channels, H W pixels.
+Times are seconds from the container's presentation timestamps; intervals are half-open `[start, end)`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class FrameBatch:
+    """Decoded frames of one video.
+
+    Attributes:
+        frames: uint8 RGB [T, C=3, H, W].
+        pts_seconds: float64 [T], presentation time of each frame, not decreasing.
+    """
+
+    frames: npt.NDArray[np.uint8]
+    pts_seconds: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if self.frames.ndim != 4 or self.frames.shape[1] != 3 or self.frames.dtype != np.uint8:
+            raise ValueError(f"frames must be uint8 [T, 3, H, W], got {self.frames.dtype} {list(self.frames.shape)}.")
+        if self.pts_seconds.shape != (len(self.frames),):
+            raise ValueError(f"pts_seconds must be [{len(self.frames)}], got {list(self.pts_seconds.shape)}.")
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        span = f"{self.pts_seconds[0]:.3f}..{self.pts_seconds[-1]:.3f} s" if len(self) else "empty"
+        return f"FrameBatch(frames={list(self.frames.shape)}, {span})"
+
+
+@dataclass(frozen=True, eq=False)
+class FrameFeatures:
+    """Image-tower outputs for sampled frames of one video, before any temporal modelling, not normalised.
+
+    Attributes:
+        frame_features: float32 [T, D].
+        pts_seconds: float64 [T], presentation time of each frame.
+        duration_seconds: length of the whole video.
+    """
+
+    frame_features: npt.NDArray[np.float32]
+    pts_seconds: npt.NDArray[np.float64]
+    duration_seconds: float
+
+    def __post_init__(self) -> None:
+        if self.frame_features.ndim != 2:
+            raise ValueError(f"frame_features must be [T, D], got {list(self.frame_features.shape)}.")
+        if self.pts_seconds.shape != (len(self.frame_features),):
+            raise ValueError(f"pts_seconds must be [{len(self.frame_features)}], got {list(self.pts_seconds.shape)}.")
+
+    def __len__(self) -> int:
+        return len(self.frame_features)
+
+    def __repr__(self) -> str:
+        shape = list(self.frame_features.shape)
+        return f"FrameFeatures(frame_features={shape}, duration_seconds={self.duration_seconds:.3f})"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One labelled video, or one labelled `[start_seconds, end_seconds)` part of it.
+
+    Attributes:
+        path: the video file.
+        label: class name as a person would say it ("brush hair"), or None when unlabelled.
+        split: "train", "val", "test", or None when the source does not say.
+        start_seconds, end_seconds: the part that is meant; None = from the beginning, to the end.
+        origin: where this record was read, "file:line" or the folder, for error messages.
+    """
+
+    path: Path
+    label: str | None
+    split: str | None = None
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An input that was left out, and the one-line reason."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What `classify` says of one video: `labels` and their probabilities, best first."""
+
+    path: Path
+    labels: Sequence[str]
+    scores: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Everything that decides the numbers in a stored feature vector. Two vectors compare only if their makers are equal.
+
+    Attributes:
+        backbone: hub id or folder name, for people.
+        weights_hash: SHA-256 over the image tower's tensors.
+        preprocessing: canonical JSON of size, crop, interpolation, mean and standard deviation.
+        sampling: which frames were kept, as the sampler's text form: "all", "fps:8", "uniform:16".
+        precision: arithmetic of the image tower: "fp32", "bf16", "fp16".
+        dtype: storage type of the features: "float16" or "float32".
+    """
+
+    backbone: str
+    weights_hash: str
+    preprocessing: str
+    sampling: str
+    precision: str = "fp32"
+    dtype: str = "float16"
+
+    def difference(self, other: "Maker") -> list[str]:
+        """Names of the deciding fields that differ (`backbone` is a display name and does not decide)."""
+        deciding = ("weights_hash", "preprocessing", "sampling", "precision", "dtype")
+        return [name for name in deciding if getattr(self, name) != getattr(other, name)]
+
+
+@dataclass(frozen=True)
+class ExtractionSummary:
+    """Outcome of an extraction: counts of videos, and what was left out and why."""
+
+    extracted: int
+    already_stored: int
+    skipped: Sequence[Skipped] = field(default_factory=tuple)
+    num_frames: int = 0
+    elapsed_seconds: float = 0.0
