@@ -1,0 +1,19 @@
+"""The frozen CLIP: image tower, prompted text tower, preprocessing, and the loading of any CLIP-family checkpoint."""
+
+from framecue.backbone.backbone import Backbone, Precision
+from framecue.backbone.load import TINY, load_backbone
+from framecue.backbone.preprocess import Preprocessing
+from framecue.backbone.text_tower import TextEmbeddings, TextPath, TextTower
+from framecue.backbone.tokenize import TokenizedText
+
+__all__ = [
+    "TINY",
+    "Backbone",
+    "Precision",
+    "Preprocessing",
+    "TextEmbeddings",
+    "TextPath",
+    "TextTower",
+    "TokenizedText",
+    "load_backbone",
+]

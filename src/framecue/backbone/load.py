@@ -1,0 +1,169 @@
+"""Find a checkpoint and build the frozen backbone from it."""
+
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from framecue.backbone import openai_layout
+from framecue.backbone.backbone import Backbone, Precision
+from framecue.backbone.preprocess import Preprocessing
+from framecue.errors import BackboneError
+
+TINY = "tiny"  # the built-in backbone, trained on rendered shapes by scripts/train_tiny_clip.py
+FAMILIES = {"clip": True, "metaclip_2": True, "siglip": False}  # model_type -> the text tower is causal
+_HUB_TOKENIZER = "openai/clip-vit-base-patch16"
+
+
+def load_backbone(
+    source: str | Path,
+    *,
+    device: str | torch.device = "auto",
+    precision: Precision | None = None,
+    tokenizer: str | Path | None = None,
+) -> Backbone:
+    """Load a frozen backbone.
+
+    Args:
+        source: "tiny" (built in), a hub id, a folder in transformers' layout, or a file in OpenAI's layout.
+        device: "auto" takes a GPU where there is one.
+        precision: None = fp32 on a CPU, bf16 on a GPU.
+        tokenizer: hub id or folder of a tokenizer, for checkpoint files that carry none.
+
+    Raises:
+        BackboneError: the checkpoint cannot be found, read, or driven.
+    """
+    device = _pick_device(device)
+    precision = precision or ("bf16" if device.type == "cuda" else "fp32")
+    if precision == "fp16" and device.type == "cpu":
+        raise BackboneError("precision fp16 is for GPUs, the device is cpu; take bf16 or fp32.")
+    if str(source) == TINY:
+        with resources.as_file(resources.files("framecue.backbone") / "tiny") as folder:
+            model, words, preprocessing, causal = _from_transformers(str(folder), TINY)
+        name = TINY
+    elif Path(source).is_file():
+        model, words, preprocessing, causal = _from_openai_file(Path(source), tokenizer)
+        name = Path(source).name
+    else:
+        name = Path(source).name if Path(source).is_dir() else str(source)
+        model, words, preprocessing, causal = _from_transformers(str(source), name, tokenizer)
+    return Backbone(model, words, preprocessing, name=name, causal=causal, precision=precision, device=device)
+
+
+def _pick_device(device: str | torch.device) -> torch.device:
+    if str(device) == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        picked = torch.device(device)
+    except RuntimeError as error:
+        raise BackboneError(f"device {device!r} is none that torch knows; take auto, cpu or cuda.") from error
+    if picked.type == "cuda" and not torch.cuda.is_available():
+        raise BackboneError(f"device {device!r} was asked for, torch finds no CUDA GPU here; take cpu or auto.")
+    return picked
+
+
+def _from_transformers(
+    source: str, name: str, tokenizer: str | Path | None = None
+) -> tuple[Any, Any, Preprocessing, bool]:
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers.image_processing_base import ImageProcessingMixin
+
+    if Path(source).exists() and not (Path(source) / "config.json").is_file():
+        raise BackboneError(f"Backbone {source}: a checkpoint folder holds config.json, this one does not.")
+    with _quiet_transformers():
+        try:
+            config = AutoConfig.from_pretrained(source)
+            if config.model_type not in FAMILIES:
+                raise BackboneError(
+                    f"Backbone {name}: model type {config.model_type!r} is not supported; "
+                    f"these are: {', '.join(sorted(FAMILIES))}."
+                )
+            model = AutoModel.from_pretrained(source, config=config, dtype=torch.float32)
+            words = AutoTokenizer.from_pretrained(str(tokenizer or source))
+            processor, _ = ImageProcessingMixin.get_image_processor_dict(source)
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            reason = " ".join(str(error).split())[:240]
+            raise BackboneError(
+                f"Backbone {name!r} is not built in, not a checkpoint folder, and could not be had from the model hub; "
+                f"give 'tiny', a folder, or a hub id that is reachable or cached. ({reason})"
+            ) from error
+    image_size = config.vision_config.image_size
+    try:
+        preprocessing = Preprocessing.from_processor_config(processor, image_size=image_size)
+    except ValueError as error:
+        raise BackboneError(f"Backbone {name}: its preprocessor_config.json is not understood ({error}).") from error
+    return model, words, preprocessing, FAMILIES[config.model_type]
+
+
+def _from_openai_file(path: Path, tokenizer: str | Path | None) -> tuple[Any, Any, Preprocessing, bool]:
+    from transformers import CLIPConfig, CLIPModel
+
+    state = openai_layout.read_state_dict(path)
+    if not openai_layout.is_openai_layout(state):
+        raise BackboneError(
+            f"Backbone {path}: expected OpenAI's Vision Transformer layout (visual.conv1.weight, visual.proj, ...), "
+            f"found {', '.join(sorted(state)[:3])}, ...; for transformers' layout give the folder."
+        )
+    sizes = openai_layout.config_from_state(state)
+    model = CLIPModel(CLIPConfig(**sizes))
+    try:
+        model.load_state_dict(openai_layout.to_transformers_layout(state), strict=True)
+    except RuntimeError as error:
+        raise BackboneError(
+            f"Backbone {path}: tensors do not fit together ({' '.join(str(error).split())[:200]})."
+        ) from error
+    words = _clip_tokenizer(path, tokenizer)
+    image_size = sizes["vision_config"]["image_size"]
+    return model, words, Preprocessing(image_size, shortest_edge=image_size), True
+
+
+def _clip_tokenizer(checkpoint: Path, tokenizer: str | Path | None) -> Any:
+    """CLIP's byte-pair tokenizer: the one named, else files beside the checkpoint, else the hub's."""
+    from transformers import CLIPTokenizer
+
+    merges_file = Path(tokenizer or checkpoint.parent / "bpe_simple_vocab_16e6.txt.gz")
+    if merges_file.is_file():
+        return read_openai_merges(merges_file)
+    beside = any((checkpoint.parent / name).is_file() for name in ("tokenizer.json", "vocab.json"))
+    source = str(tokenizer or (checkpoint.parent if beside else _HUB_TOKENIZER))
+    with _quiet_transformers():
+        try:
+            return CLIPTokenizer.from_pretrained(source)
+        except (OSError, ValueError) as error:
+            raise BackboneError(
+                f"Backbone {checkpoint}: it carries no tokenizer, and none could be read from {source}; put CLIP's "
+                "vocab.json and merges.txt (or bpe_simple_vocab_16e6.txt.gz) beside it."
+            ) from error
+
+
+def read_openai_merges(path: Path) -> Any:
+    """CLIP's tokenizer from OpenAI's `bpe_simple_vocab_16e6.txt.gz`; vocabulary order as in simple_tokenizer.py."""
+    from transformers import CLIPTokenizer
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
+    merges: Any = [tuple(line.split()) for line in lines[1 : 49152 - 256 - 2 + 1]]
+    letters = list(bytes_to_unicode().values())
+    words = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(pair) for pair in merges)]
+    vocab = {word: index for index, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
+    return CLIPTokenizer(vocab=vocab, merges=merges)
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep loading reports and progress bars of transformers off the terminal; errors still come as exceptions."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
