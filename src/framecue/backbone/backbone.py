@@ -26,7 +26,8 @@ class Backbone:
         preprocessing: the checkpoint's own.
         name: hub id or folder name, for people and for error messages.
         causal: whether the text tower's attention is causal.
-        precision: arithmetic of matrix products; layer norms and sums stay in float32.
+        precision: arithmetic of the image tower's matrix products; layer norms and sums stay in float32.
+        text_precision: the same for the text tower; None = `precision`.
         device: where both towers run.
     """
 
@@ -39,6 +40,7 @@ class Backbone:
         name: str,
         causal: bool,
         precision: Precision = "fp32",
+        text_precision: Precision | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.name = name
@@ -47,14 +49,16 @@ class Backbone:
         self.preprocessing = preprocessing
         self.precision = precision
         self.device = torch.device(device)
-        self._dtype = _DTYPES[precision]
         self.weights_hash = hash_tensors(model.state_dict())
         self.model.to(self.device)
-        if self._dtype is not None:
-            _cast_products(self.model, self._dtype)
-        self.text_tower = TextTower(
-            model.text_model, getattr(model, "text_projection", None), causal=causal, autocast_dtype=self._dtype
-        )
+        self._image_dtype = _DTYPES[precision]
+        text_dtype = _DTYPES[text_precision or precision]
+        projection = getattr(model, "text_projection", None)
+        for part in (model.vision_model, getattr(model, "visual_projection", None)):
+            _cast_products(part, self._image_dtype)
+        for part in (model.text_model, projection):
+            _cast_products(part, text_dtype)
+        self.text_tower = TextTower(model.text_model, projection, causal=causal, autocast_dtype=text_dtype)
 
     @property
     def image_size(self) -> int:
@@ -75,7 +79,8 @@ class Backbone:
     @torch.no_grad()
     def encode_images(self, images: Tensor) -> Tensor:
         """Normalized images [T, 3, S, S] -> float32 [T, D], not normalized."""
-        with torch.autocast(self.device.type, dtype=self._dtype or torch.bfloat16, enabled=self._dtype is not None):
+        dtype = self._image_dtype
+        with torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
             features = self.model.get_image_features(pixel_values=images.to(self.device)).pooler_output
         return features.float()
 
@@ -121,8 +126,10 @@ def hash_tensors(state: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _cast_products(model: nn.Module, dtype: torch.dtype) -> None:
+def _cast_products(part: nn.Module | None, dtype: torch.dtype | None) -> None:
     """Keep the weights of matrix products in `dtype`, so that autocast need not cast frozen weights at every call."""
-    for module in model.modules():
+    if part is None or dtype is None:
+        return
+    for module in part.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             module.to(dtype)

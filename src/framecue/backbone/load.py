@@ -24,6 +24,7 @@ def load_backbone(
     *,
     device: str | torch.device = "auto",
     precision: Precision | None = None,
+    text_precision: Precision | None = None,
     tokenizer: str | Path | None = None,
 ) -> Backbone:
     """Load a frozen backbone.
@@ -31,7 +32,8 @@ def load_backbone(
     Args:
         source: "tiny" (built in), a hub id, a folder in transformers' layout, or a file in OpenAI's layout.
         device: "auto" takes a GPU where there is one.
-        precision: None = fp32 on a CPU, bf16 on a GPU.
+        precision: of the image tower; None = fp32 on a CPU, bf16 on a GPU.
+        text_precision: of the text tower; None = as `precision`.
         tokenizer: hub id or folder of a tokenizer, for checkpoint files that carry none.
 
     Raises:
@@ -39,7 +41,7 @@ def load_backbone(
     """
     device = _pick_device(device)
     precision = precision or ("bf16" if device.type == "cuda" else "fp32")
-    if precision == "fp16" and device.type == "cpu":
+    if "fp16" in (precision, text_precision) and device.type == "cpu":
         raise BackboneError("precision fp16 is for GPUs, the device is cpu; take bf16 or fp32.")
     if str(source) == TINY:
         with resources.as_file(resources.files("framecue.backbone") / "tiny") as folder:
@@ -51,7 +53,16 @@ def load_backbone(
     else:
         name = Path(source).name if Path(source).is_dir() else str(source)
         model, words, preprocessing, causal = _from_transformers(str(source), name, tokenizer)
-    return Backbone(model, words, preprocessing, name=name, causal=causal, precision=precision, device=device)
+    return Backbone(
+        model,
+        words,
+        preprocessing,
+        name=name,
+        causal=causal,
+        precision=precision,
+        text_precision=text_precision,
+        device=device,
+    )
 
 
 def _pick_device(device: str | torch.device) -> torch.device:

@@ -73,8 +73,8 @@ def prompt_slots(
         worst = int(n_name.argmax())
         name = names.texts[worst]
         raise PromptTooLongError(
-            f"Class name or caption {name[:80]!r} has {int(n_name[worst])} tokens; with {n_prefix} prefix and {n_suffix} "
-            f"suffix vectors the text tower's {context_length} positions leave room for {room}; "
+            f"Class name or caption {name[:80]!r} has {int(n_name[worst])} tokens; with {n_prefix} prefix and "
+            f"{n_suffix} suffix vectors the text tower's {context_length} positions leave room for {room}; "
             "shorten the name or use fewer prompt vectors."
         )
     eos_index = n_name + n_suffix

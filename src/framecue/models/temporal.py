@@ -16,19 +16,19 @@ class QuickGELU(nn.Module):
 
 
 class TemporalBlock(nn.Module):
-    """Pre-LN block: self-attention over time, then a 4x wide MLP. Tensor names are the authors'."""
+    """Pre-LN block: self-attention over time, then a 4x wide MLP. Tensor names and order are the authors'."""
 
     def __init__(self, embed_dim: int, heads: int) -> None:
         super().__init__()
-        self.ln_1 = nn.LayerNorm(embed_dim)
         self.attn = nn.MultiheadAttention(embed_dim, heads, batch_first=True)
-        self.ln_2 = nn.LayerNorm(embed_dim)
+        self.ln_1 = nn.LayerNorm(embed_dim)
         layers = [
             ("c_fc", nn.Linear(embed_dim, 4 * embed_dim)),
             ("gelu", QuickGELU()),
             ("c_proj", nn.Linear(4 * embed_dim, embed_dim)),
         ]
         self.mlp = nn.Sequential(OrderedDict(layers))
+        self.ln_2 = nn.LayerNorm(embed_dim)
 
     def forward(self, hidden: Tensor, ignored: Tensor | None) -> Tensor:
         """[B, T, D] -> [B, T, D]; `ignored` bool [B, T] is True where a step must not be attended to."""

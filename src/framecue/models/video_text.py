@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from framecue.backbone import Backbone, TextPath
@@ -83,8 +82,3 @@ class VideoTextModel(nn.Module):
 def num_trainable(model: nn.Module) -> int:
     """How many numbers are trained."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
-def use_device(model: VideoTextModel) -> torch.device:
-    """The device that batches for `model` belong on."""
-    return model.backbone.device

@@ -1,0 +1,147 @@
+"""The adapter folder: trained tensors in safetensors, and JSON that rebuilds the rest. Nothing in it is ever executed.
+
+adapter.safetensors   the trained tensors, and nothing of the backbone
+adapter.json          backbone id and hash, preprocessing, sampling, model config, class names, metrics, versions
+"""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+import framecue
+from framecue.backbone import Backbone
+from framecue.config import ModelConfig
+from framecue.errors import AdapterError, MakerMismatchError
+from framecue.files import atomic_path, write_text
+from framecue.models.builders import build_model
+from framecue.models.video_text import VideoTextModel
+
+TENSORS, CARD = "adapter.safetensors", "adapter.json"
+
+
+class AdapterCard(BaseModel):
+    """Everything about an adapter but its tensors.
+
+    Attributes:
+        format_version: of this layout.
+        task: what it was trained for.
+        backbone: id that `load_backbone` takes; `backbone_hash`: of its weights.
+        preprocessing: canonical JSON of the backbone's preprocessing.
+        sampling: which frames the stored features came from.
+        num_views: evaluation windows whose scores are averaged.
+        model: prompt layout, temporal module, temperature.
+        class_names: the names it was trained on, in score order.
+        framecue_version, git_revision: of the code that wrote it; no revision outside a checkout.
+        config: the resolved run config, as plain data.
+        metrics: measured numbers, with how they were measured.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: Literal[1] = 1
+    task: Literal["recognition"] = "recognition"
+    backbone: str
+    backbone_hash: str
+    preprocessing: str
+    sampling: str
+    num_views: int = 5
+    model: ModelConfig
+    class_names: tuple[str, ...]
+    framecue_version: str = framecue.__version__
+    git_revision: str | None = None
+    config: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
+
+
+def save_adapter(folder: str | Path, model: VideoTextModel, card: AdapterCard) -> None:
+    """Write an adapter folder; tensors first, so that a folder with a card is whole."""
+    folder = Path(folder)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_path(folder / TENSORS) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt", "framecue": framecue.__version__})
+    write_text(folder / CARD, json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_card(folder: str | Path) -> AdapterCard:
+    """Read adapter.json.
+
+    Raises:
+        AdapterError: not an adapter folder, or a card that does not hold what it must.
+    """
+    folder = Path(folder)
+    missing = [name for name in (CARD, TENSORS) if not (folder / name).is_file()]
+    if missing:
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) if folder.is_dir() else "no such folder"
+        raise AdapterError(
+            f"Adapter {folder}: {' and '.join(missing)} must be there, found {found or 'an empty folder'}; "
+            "give the folder that `framecue train` or `framecue convert` wrote."
+        )
+    try:
+        return AdapterCard.model_validate_json((folder / CARD).read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise AdapterError(f"Adapter {folder}: {CARD} is not valid at {where}: {first['msg']}.") from error
+
+
+def load_adapter(folder: str | Path, backbone: Backbone, card: AdapterCard | None = None) -> VideoTextModel:
+    """Rebuild the model of an adapter on its backbone.
+
+    Raises:
+        AdapterError: tensors missing, damaged, or of other shapes than the card says.
+        MakerMismatchError: the adapter was trained on another backbone or preprocessing.
+    """
+    folder = Path(folder)
+    card = card or read_card(folder)
+    if card.backbone_hash != backbone.weights_hash:
+        raise MakerMismatchError(
+            f"Adapter {folder} was trained on backbone {card.backbone} (weights {card.backbone_hash[:12]}), this is "
+            f"{backbone.name} (weights {backbone.weights_hash[:12]}); load the backbone it was trained on."
+        )
+    if card.preprocessing != backbone.preprocessing.text:
+        raise MakerMismatchError(
+            f"Adapter {folder} was trained with preprocessing {card.preprocessing}, backbone {backbone.name} has "
+            f"{backbone.preprocessing.text}; use the checkpoint's own preprocessor_config.json."
+        )
+    model = build_model(card.model, backbone, seed=0)
+    try:
+        model.load_state_dict(load_file(folder / TENSORS), strict=True)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())[:240]
+        raise AdapterError(f"Adapter {folder}: {TENSORS} does not hold what {CARD} says ({reason}).") from error
+    return model.eval()
+
+
+def make_card(
+    backbone: Backbone, model: ModelConfig, class_names: Sequence[str], *, backbone_id: str, sampling: str, **more: Any
+) -> AdapterCard:
+    """A card for a model on `backbone`; `more` are further fields of AdapterCard."""
+    return AdapterCard(
+        backbone=backbone_id,
+        backbone_hash=backbone.weights_hash,
+        preprocessing=backbone.preprocessing.text,
+        sampling=sampling,
+        model=model,
+        class_names=tuple(class_names),
+        git_revision=git_revision(),
+        **more,
+    )
+
+
+def git_revision() -> str | None:
+    """Revision of the checkout this code runs from, "-dirty" if changed; None when it is an installed package."""
+    root = Path(__file__).parents[3]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
