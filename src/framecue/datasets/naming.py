@@ -1,0 +1,76 @@
+"""Class names and names of parts as people write them, brought to one form."""
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from framecue.errors import DatasetError
+
+_PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "validate", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+def part_name(text: str) -> str | None:
+    """ "train", "val" or "test" for any usual spelling of one, else None."""
+    return _PARTS.get(text.strip().lower())
+
+
+def class_name(text: str) -> str:
+    """A class as a person would say it: underscores become spaces, white space is collapsed; case is kept."""
+    return " ".join(text.replace("_", " ").split())
+
+
+def class_name_from_camel_case(text: str) -> str:
+    """ "ApplyEyeMakeup" -> "apply eye makeup", the form of UCF-101's folders."""
+    return class_name(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text)).lower()
+
+
+def class_key(text: str) -> str:
+    """Equal for names that differ only in case, underscores, hyphens or white space."""
+    return "".join(class_name(text).casefold().replace("-", " ").split())
+
+
+class ClassNames:
+    """The class names of one source, refusing two spellings of one name, which would train as two classes."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[str, str]] = {}
+
+    def add(self, text: str, origin: str) -> str:
+        """The class name for `text`, read at `origin`.
+
+        Raises:
+            DatasetError: the name is empty, or another spelling of it was read before.
+        """
+        if not class_name(text):
+            raise DatasetError(f"{origin}: the label is empty. Name the class, or remove the entry.")
+        first, first_origin = self._seen.setdefault(class_key(text), (text.strip(), origin))
+        if first != text.strip():
+            raise DatasetError(
+                f"{origin}: class '{text.strip()}' and '{first}' ({first_origin}) differ only in case, spaces or "
+                "punctuation. Write both the same way."
+            )
+        return class_name(text)
+
+
+def find_class(name: str, known: Iterable[str], *, asked_by: str) -> str:
+    """The name in `known` that `name` means, in any spelling that `class_key` holds equal.
+
+    Raises:
+        DatasetError: there is none; the nearest is named.
+    """
+    by_key = {class_key(text): text for text in known}
+    if class_key(name) in by_key:
+        return by_key[class_key(name)]
+    near = difflib.get_close_matches(class_key(name), list(by_key), n=1)
+    hint = f"did you mean '{by_key[near[0]]}'?" if near else f"The classes are {shorten(sorted(by_key.values()))}."
+    raise DatasetError(f"{asked_by}: no class '{name}' in the data; {hint}")
+
+
+def shorten(items: list[str], limit: int = 5) -> str:
+    """The first items, and how many more there are."""
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + more
