@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from framecue.config import ModelConfig
 from framecue.losses import nce_loss
 from framecue.models.builders import build_model

@@ -1,0 +1,114 @@
+"""Stored frame features of labelled videos, and the batches cut from them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from framecue.types import FrameFeatures, Record
+from framecue.video.sampling import strided_window, view_indices
+
+Fetch = Callable[[Sequence[str]], Sequence[FrameFeatures]]
+CACHE_BYTES = 2**30
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Windows of B videos: frame_features float32 [B, T, D]; targets int64 [B]."""
+
+    frame_features: Tensor
+    targets: Tensor
+
+
+class FeatureSet:
+    """Labelled videos whose features lie in a store.
+
+    Features are read when they are asked for and kept up to a fixed number of bytes, so that memory does not grow with
+    the number of videos.
+
+    Args:
+        records: the videos, all labelled.
+        hashes: content hash of each, the store's key.
+        class_names: names that targets count in.
+        fetch: content hashes -> features, in order.
+        cache_bytes: how much is kept in memory.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        hashes: Sequence[str],
+        class_names: Sequence[str],
+        fetch: Fetch,
+        *,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        position = {name: index for index, name in enumerate(class_names)}
+        self.records = list(records)
+        self.class_names = tuple(class_names)
+        self.targets = np.array([position[record.label or ""] for record in records], dtype=np.int64)
+        self._hashes, self._fetch = list(hashes), fetch
+        self._cache: dict[str, FrameFeatures] = {}
+        self._room = cache_bytes
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def features(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> list[npt.NDArray[np.float32]]:
+        """Frame features [T, D] of the labelled part of each of these videos."""
+        wanted = dict.fromkeys(self._hashes[row] for row in rows)
+        absent = [key for key in wanted if key not in self._cache]
+        found = {key: self._cache[key] for key in wanted if key in self._cache}
+        for key, features in zip(absent, self._fetch(absent) if absent else (), strict=True):
+            found[key] = features
+            if features.frame_features.nbytes <= self._room:
+                self._room -= features.frame_features.nbytes
+                self._cache[key] = features
+        return [_labelled_part(found[self._hashes[row]], self.records[row]) for row in rows]
+
+
+def _labelled_part(features: FrameFeatures, record: Record) -> npt.NDArray[np.float32]:
+    """Features within the record's [start, end); the nearest single one where the part falls between two frames."""
+    if record.start_seconds is None and record.end_seconds is None:
+        return features.frame_features
+    start = -np.inf if record.start_seconds is None else record.start_seconds
+    end = np.inf if record.end_seconds is None else record.end_seconds
+    inside = (features.pts_seconds >= start) & (features.pts_seconds < end)
+    if not inside.any():
+        inside = np.zeros(len(features), dtype=bool)
+        inside[np.abs(features.pts_seconds - max(start, features.pts_seconds[0])).argmin()] = True
+    return features.frame_features[inside]
+
+
+def training_batch(
+    data: FeatureSet, iteration: int, *, batch_size: int, window: int, strides: Sequence[int], seed: int
+) -> Batch:
+    """The batch of a step: the authors' shuffling (epochs, the incomplete last batch dropped) and strided windows.
+
+    Drawn from (seed, iteration) alone, so that a resumed run sees the batches of an uninterrupted one. A set smaller
+    than a batch is taken whole at each step.
+    """
+    batch_size = min(batch_size, len(data))
+    epoch, slot = divmod(iteration, len(data) // batch_size)
+    order = np.random.default_rng((seed, 0, epoch)).permutation(len(data))
+    rows = order[slot * batch_size : (slot + 1) * batch_size]
+    draw = np.random.default_rng((seed, 1, iteration))
+    windows = [
+        features[strided_window(len(features), window=window, strides=strides, rng=draw)]
+        for features in data.features(rows)
+    ]
+    return Batch(torch.from_numpy(np.stack(windows)).float(), torch.from_numpy(data.targets[rows]))
+
+
+def view_batch(data: FeatureSet, rows: Sequence[int], *, window: int, num_views: int) -> Tensor:
+    """Evenly spread evaluation windows of these videos: float32 [B, num_views, T, D]. Deterministic."""
+    views = [features_to_views(features, window=window, num_views=num_views) for features in data.features(rows)]
+    return torch.stack(views)
+
+
+def features_to_views(features: npt.NDArray[np.float32], *, window: int, num_views: int) -> Tensor:
+    """Evenly spread evaluation windows of one video: [T', D] -> float32 [num_views, T, D]."""
+    return torch.from_numpy(features[view_indices(len(features), window=window, num_views=num_views)]).float()

@@ -1,0 +1,97 @@
+"""The paper's two baselines on frozen features: B-I handcrafted prompts, B-II linear probe."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from framecue.backbone import Backbone
+from framecue.datasets.feature_set import FeatureSet, view_batch
+from framecue.metrics.recognition import top_k_accuracy
+from framecue.tasks.recognition import Scores, batches
+
+WEIGHT_DECAYS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # of the probe; chosen on the validation part
+
+
+@torch.no_grad()
+def template_embeddings(backbone: Backbone, class_names: Sequence[str], templates: Sequence[str]) -> Tensor:
+    """Classifier of frozen CLIP: per name the mean of its normalized template embeddings, normalized. [N, D]."""
+    per_template = [backbone.encode_text([template.replace("{}", name) for name in class_names]) for template in templates]
+    return F.normalize(torch.stack([F.normalize(part, dim=-1) for part in per_template]).mean(dim=0), dim=-1)
+
+
+@torch.no_grad()
+def mean_embeddings(data: FeatureSet, *, window: int, num_views: int, batch_size: int = 256) -> Tensor:
+    """Mean of raw frame features in each view, normalized: [B, V, D]."""
+    parts = [
+        F.normalize(view_batch(data, rows, window=window, num_views=num_views).mean(dim=2), dim=-1)
+        for rows in batches(len(data), batch_size)
+    ]
+    return torch.cat(parts)
+
+
+def zero_shot_scores(
+    backbone: Backbone,
+    data: FeatureSet,
+    class_names: Sequence[str],
+    templates: Sequence[str],
+    *,
+    window: int,
+    num_views: int = 5,
+) -> Scores:
+    """B-I: nothing is trained; cosine of mean frame features and handcrafted prompts, at CLIP's own scale. [B, N]."""
+    text = template_embeddings(backbone, class_names, templates).cpu()
+    logits = backbone.logit_scale * mean_embeddings(data, window=window, num_views=num_views) @ text.T
+    return logits.softmax(dim=-1).mean(dim=1).numpy()
+
+
+def linear_probe_scores(
+    train_set: FeatureSet, val_set: FeatureSet | None, test_set: FeatureSet, *, window: int, num_views: int = 5
+) -> Scores:
+    """B-II: logistic regression on normalized mean frame features, fitted to convergence by L-BFGS. [B, N].
+
+    Weight decay is chosen on `val_set`; without one the middle of WEIGHT_DECAYS is taken. Convex: no seed.
+    """
+    train = mean_embeddings(train_set, window=window, num_views=num_views).flatten(0, 1)
+    targets = torch.from_numpy(train_set.targets).repeat_interleave(num_views)
+    num_classes = len(train_set.class_names)
+
+    def scores(probe: Tensor, data: FeatureSet) -> Scores:
+        views = mean_embeddings(data, window=window, num_views=num_views)
+        return _predict(probe, views).softmax(dim=-1).mean(dim=1).numpy()
+
+    if val_set is None or not len(val_set):
+        return scores(_fit(train, targets, num_classes, WEIGHT_DECAYS[len(WEIGHT_DECAYS) // 2]), test_set)
+    probes = [_fit(train, targets, num_classes, decay) for decay in WEIGHT_DECAYS]
+    accuracies = [top_k_accuracy(scores(probe, val_set), val_set.targets) for probe in probes]
+    # Ties go to the stronger decay.
+    best = max(range(len(probes)), key=lambda index: (accuracies[index], WEIGHT_DECAYS[index]))
+    return scores(probes[best], test_set)
+
+
+def _fit(embeddings: Tensor, targets: Tensor, num_classes: int, weight_decay: float) -> Tensor:
+    """Weights [D+1, N], the last row the bias."""
+    probe = torch.zeros(embeddings.shape[1] + 1, num_classes, requires_grad=True)
+    optimizer = torch.optim.LBFGS([probe], max_iter=300, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(_predict(probe, embeddings), targets) + weight_decay * probe[:-1].square().sum() / 2
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return probe.detach()
+
+
+def _predict(probe: Tensor, embeddings: Tensor) -> Tensor:
+    return embeddings @ probe[:-1] + probe[-1]
+
+
+def order_blind(matrix: npt.NDArray[np.float64], pairs: Sequence[tuple[int, int]]) -> float:
+    """Top-1 accuracy over the classes of time-reversed pairs, from a confusion matrix [N, N] (rows truth)."""
+    rows = [row for pair in pairs for row in pair]
+    return float(np.diag(matrix)[rows].sum() / matrix[rows].sum())
