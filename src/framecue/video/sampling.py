@@ -1,9 +1,9 @@
 """Which frames to keep: pure arithmetic on frame counts and timestamps, so that it needs no video to test.
 
-The reversal law, kept by `uniform_indices` and `view_indices`: a video played backwards gives the same frames, in reverse
-order. So a model that is blind to order cannot tell a video from its reverse by which frames were sampled. The law holds
-wherever integers allow: a middle frame (or window) of an even count has no symmetric place, and then lies half a frame off
-center, towards the end.
+The reversal law, kept by `uniform_indices` and `view_indices`: a video played backwards gives the same frames, in
+reverse order. So a model that is blind to order cannot tell a video from its reverse by which frames were sampled. The
+law holds wherever integers allow: a middle frame (or window) of an even count has no symmetric place, and then lies
+half a frame off center, towards the end.
 """
 
 import math
