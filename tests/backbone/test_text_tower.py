@@ -92,7 +92,7 @@ def test_too_long_is_refused(tiny_backbone):
 def test_bf16_is_close(tiny_backbone):
     from framecue.backbone import load_backbone
 
-    half = load_backbone("tiny", device="cpu", precision="bf16")
+    half = load_backbone("tiny", device="cpu", precision="bf16", text_precision="bf16")
     names = ["moving left", "a red circle", "growing"]
     ours, exact = half.encode_text(names), tiny_backbone.encode_text(names)
     assert torch.cosine_similarity(ours, exact).min() > 0.999

@@ -33,14 +33,15 @@ def load_backbone(
         source: "tiny" (built in), a hub id, a folder in transformers' layout, or a file in OpenAI's layout.
         device: "auto" takes a GPU where there is one.
         precision: of the image tower; None = fp32 on a CPU, bf16 on a GPU.
-        text_precision: of the text tower; None = as `precision`.
+        text_precision: of the text tower, with the same default.
         tokenizer: hub id or folder of a tokenizer, for checkpoint files that carry none.
 
     Raises:
         BackboneError: the checkpoint cannot be found, read, or driven.
     """
     device = _pick_device(device)
-    precision = precision or ("bf16" if device.type == "cuda" else "fp32")
+    default: Precision = "bf16" if device.type == "cuda" else "fp32"
+    precision, text_precision = precision or default, text_precision or default
     if "fp16" in (precision, text_precision) and device.type == "cpu":
         raise BackboneError("precision fp16 is for GPUs, the device is cpu; take bf16 or fp32.")
     if str(source) == TINY:

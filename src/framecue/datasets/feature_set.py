@@ -50,7 +50,7 @@ class FeatureSet:
         self.records = list(records)
         self.class_names = tuple(class_names)
         self.targets = np.array([position[record.label or ""] for record in records], dtype=np.int64)
-        self._hashes, self._fetch = list(hashes), fetch
+        self.hashes, self._fetch = tuple(hashes), fetch
         self._cache: dict[str, FrameFeatures] = {}
         self._room = cache_bytes
 
@@ -59,7 +59,7 @@ class FeatureSet:
 
     def features(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> list[npt.NDArray[np.float32]]:
         """Frame features [T, D] of the labelled part of each of these videos."""
-        wanted = dict.fromkeys(self._hashes[row] for row in rows)
+        wanted = dict.fromkeys(self.hashes[row] for row in rows)
         absent = [key for key in wanted if key not in self._cache]
         found = {key: self._cache[key] for key in wanted if key in self._cache}
         for key, features in zip(absent, self._fetch(absent) if absent else (), strict=True):
@@ -67,7 +67,7 @@ class FeatureSet:
             if features.frame_features.nbytes <= self._room:
                 self._room -= features.frame_features.nbytes
                 self._cache[key] = features
-        return [_labelled_part(found[self._hashes[row]], self.records[row]) for row in rows]
+        return [_labelled_part(found[self.hashes[row]], self.records[row]) for row in rows]
 
 
 def _labelled_part(features: FrameFeatures, record: Record) -> npt.NDArray[np.float32]:

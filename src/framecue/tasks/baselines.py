@@ -19,7 +19,9 @@ WEIGHT_DECAYS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # of the probe; chosen on the va
 @torch.no_grad()
 def template_embeddings(backbone: Backbone, class_names: Sequence[str], templates: Sequence[str]) -> Tensor:
     """Classifier of frozen CLIP: per name the mean of its normalized template embeddings, normalized. [N, D]."""
-    per_template = [backbone.encode_text([template.replace("{}", name) for name in class_names]) for template in templates]
+    per_template = [
+        backbone.encode_text([template.replace("{}", name) for name in class_names]) for template in templates
+    ]
     return F.normalize(torch.stack([F.normalize(part, dim=-1) for part in per_template]).mean(dim=0), dim=-1)
 
 

@@ -1,0 +1,197 @@
+"""Load once, ask many times: `framecue.load(...)` gives a `Predictor` for one's own files."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from framecue.backbone import Backbone, Precision, load_backbone
+from framecue.config import EvaluateConfig
+from framecue.datasets.feature_set import features_to_views
+from framecue.errors import AdapterError, UsageError, VideoError
+from framecue.features.extract import encode_video
+from framecue.models.adapter import CARD, AdapterCard, load_adapter, read_card
+from framecue.models.video_text import VideoTextModel
+from framecue.tasks.baselines import template_embeddings
+from framecue.tasks.recognition import score_views
+from framecue.types import Classification, FrameFeatures, Skipped
+
+DEFAULT_BACKBONE = "openai/clip-vit-base-patch16"
+ZERO_SHOT_SAMPLING = "uniform:16"
+ZERO_SHOT_WINDOW = 16
+DEFAULT_TEMPLATES = EvaluateConfig().templates
+
+
+def load(
+    adapter: str | Path | None = None,
+    *,
+    backbone: str | Path | Backbone | None = None,
+    device: str = "auto",
+    precision: Precision | None = None,
+) -> "Predictor":
+    """Load an adapter, or a bare backbone for use without training.
+
+    Args:
+        adapter: folder, or hub id, of a trained adapter; None = frozen CLIP with handcrafted prompts.
+        backbone: "tiny", hub id, folder or file; None = the adapter's own, or openai/clip-vit-base-patch16.
+
+    Raises:
+        AdapterError: no adapter there, or a damaged one.
+        MakerMismatchError: `backbone` is not the one that the adapter was trained on.
+        BackboneError: the backbone cannot be loaded.
+
+    Example:
+        >>> import framecue
+        >>> predictor = framecue.load(backbone="tiny")
+        >>> predictor.classify("clip.mp4", labels=["growing", "shrinking"]).labels[0]  # doctest: +SKIP
+        'growing'
+    """
+    if adapter is None:
+        return Predictor(_backbone(backbone or DEFAULT_BACKBONE, device, precision))
+    folder = _adapter_folder(adapter)
+    card = read_card(folder)
+    frozen = _backbone(backbone or card.backbone, device, precision)
+    return Predictor(frozen, load_adapter(folder, frozen, card), card)
+
+
+class Predictor:
+    """Answers about video files, from a frozen backbone alone or with a trained adapter.
+
+    Args:
+        backbone: the frozen CLIP.
+        model, card: of an adapter; both or neither.
+        templates: handcrafted prompts, used where there is no adapter.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        model: VideoTextModel | None = None,
+        card: AdapterCard | None = None,
+        *,
+        templates: Sequence[str] = DEFAULT_TEMPLATES,
+    ) -> None:
+        self.backbone, self.model, self.card, self.templates = backbone, model, card, tuple(templates)
+        self._text: dict[tuple[str, ...], torch.Tensor] = {}
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names the adapter was trained on; empty without one."""
+        return self.card.class_names if self.card else ()
+
+    def frame_features(self, path: str | Path) -> FrameFeatures:
+        """Decode and encode the frames that the adapter was trained on, or 16 evenly spread ones.
+
+        Raises:
+            VideoError: the file cannot be read.
+        """
+        return encode_video(Path(path), self.backbone, self.card.sampling if self.card else ZERO_SHOT_SAMPLING)
+
+    def embed_text(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Normalized text embeddings [N, D], with the adapter's prompt vectors or the templates."""
+        return F.normalize(self._text_embedding(tuple(texts)), dim=-1).cpu().numpy()
+
+    def embed_video(self, path: str | Path) -> npt.NDArray[np.float32]:
+        """Normalized video embedding [D]: the mean of its views' embeddings.
+
+        Raises:
+            VideoError: the file cannot be read.
+        """
+        views = self._views(self.frame_features(path)).to(self.backbone.device)
+        with torch.no_grad():
+            embedded = views.mean(dim=1) if self.model is None else self.model.embed_video(views)
+        return F.normalize(F.normalize(embedded, dim=-1).mean(dim=0), dim=-1).cpu().numpy()
+
+    def classify(
+        self, path: str | Path, labels: Sequence[str] | None = None, *, top_k: int | None = 5
+    ) -> Classification:
+        """Probabilities of `labels` for one video, best first.
+
+        Args:
+            labels: any names; None = the adapter's own classes.
+            top_k: how many to return; None = all.
+
+        Raises:
+            UsageError: no labels and no adapter, or a label twice.
+            VideoError: the file cannot be read.
+            PromptTooLongError: a label does not fit the text tower.
+        """
+        names = self._labels(labels)
+        views = self._views(self.frame_features(path))
+        scores = self._score(views[None], names)[0]
+        best = np.argsort(-scores, kind="stable")[:top_k]
+        return Classification(Path(path), [names[i] for i in best], [float(scores[i]) for i in best])
+
+    def classify_many(
+        self, paths: Iterable[str | Path], labels: Sequence[str] | None = None, *, top_k: int | None = 5
+    ) -> Iterator[Classification | Skipped]:
+        """`classify` for each file in turn; an unreadable one gives a `Skipped` with the reason, and the rest go on."""
+        self._text_embedding(self._labels(labels))
+        for path in paths:
+            try:
+                yield self.classify(path, labels, top_k=top_k)
+            except VideoError as error:
+                yield Skipped(Path(path), str(error))
+
+    def _labels(self, labels: Sequence[str] | None) -> tuple[str, ...]:
+        if isinstance(labels, str):
+            raise UsageError(f"labels must be a list of names, found the text {labels!r}; write labels=[{labels!r}].")
+        names = tuple(labels) if labels else self.class_names
+        if not names:
+            raise UsageError("Without an adapter there are no classes; give labels, such as 'walking, running'.")
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise UsageError(f"labels must differ, found {twice!r} twice; remove one.")
+        return names
+
+    def _views(self, features: FrameFeatures) -> torch.Tensor:
+        """[V, T, D]"""
+        window = self.card.model.num_frames if self.card else ZERO_SHOT_WINDOW
+        views = self.card.num_views if self.card else 1
+        return features_to_views(features.frame_features, window=window, num_views=views)
+
+    def _score(self, views: torch.Tensor, names: tuple[str, ...]) -> npt.NDArray[np.float32]:
+        text = self._text_embedding(names)
+        if self.model is not None:
+            return score_views(self.model, views, text)
+        video = F.normalize(views.mean(dim=2), dim=-1)
+        return (self.backbone.logit_scale * video @ text.cpu().T).softmax(dim=-1).mean(dim=1).numpy()
+
+    def _text_embedding(self, names: tuple[str, ...]) -> torch.Tensor:
+        if names not in self._text:
+            with torch.no_grad():
+                if self.model is None:
+                    embedded = template_embeddings(self.backbone, names, self.templates)
+                else:
+                    embedded = self.model.embed_text(self.model.slots(names))
+            self._text = {names: embedded}  # one set of names is asked again and again; older ones are not
+        return self._text[names]
+
+    def __repr__(self) -> str:
+        what = f"adapter of {len(self.class_names)} classes" if self.card else "no adapter"
+        return f"Predictor({self.backbone.name}, {what})"
+
+
+def _backbone(source: str | Path | Backbone, device: str, precision: Precision | None) -> Backbone:
+    return source if isinstance(source, Backbone) else load_backbone(source, device=device, precision=precision)
+
+
+def _adapter_folder(source: str | Path) -> Path:
+    """The folder itself, or a model hub's snapshot of it."""
+    folder = Path(source)
+    hub_like = isinstance(source, str) and source.count("/") == 1 and not source.startswith((".", "/"))
+    if folder.exists() or not hub_like:
+        return folder
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=[CARD, "adapter.safetensors"]))
+    except Exception as error:  # network, permission, offline, no such repository: one line for all
+        reason: Any = " ".join(str(error).split())[:160]
+        raise AdapterError(
+            f"Adapter {source}: no such folder, and the model hub did not give it ({reason}); check the path or the id."
+        ) from error

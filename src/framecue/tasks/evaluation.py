@@ -1,0 +1,73 @@
+"""What a results file holds: one model and the baselines beside it, on seen and on held-out names."""
+
+from typing import Any
+
+from framecue.config import PRESETS, ModelConfig, RunConfig
+from framecue.datasets.feature_set import FeatureSet
+from framecue.models.video_text import VideoTextModel
+from framecue.tasks.baselines import linear_probe_scores, zero_shot_scores
+from framecue.tasks.recognition import Scores, measure, predict_scores
+from framecue.tasks.recognition_data import RecognitionData
+
+
+def variant_name(model: ModelConfig) -> str:
+    """The paper's name of a model's sizes ("A5"), else a description ("4+X+4, 2 temporal layers")."""
+    sizes = {"n_prefix": model.n_prefix, "n_suffix": model.n_suffix, "temporal_layers": model.temporal_layers}
+    for name, preset in PRESETS.items():
+        if preset == sizes:
+            return name
+    return f"{model.n_prefix}+X+{model.n_suffix}, {model.temporal_layers} temporal layers"
+
+
+def evaluate_recognition(config: RunConfig, model: VideoTextModel, data: RecognitionData) -> dict[str, Any]:
+    """Measure a model and the configured baselines. Deterministic: the same inputs give the same numbers.
+
+    The reported part is test; without one it is val, and the result says so: val chose the weights and, for the
+    linear probe, the weight decay.
+    """
+    part = "test" if len(data.test) else "val"
+    reported = data.test if part == "test" else data.val
+    results: dict[str, Any] = {
+        "protocol": {
+            "task": "recognition",
+            "setting": "closed-set",
+            "part": part,
+            "part_chose_the_weights": part == "val",
+            "views": config.evaluate.views,
+            "classes_seen_in_training": list(data.train.class_names),
+            "held_out_classes": list(data.novel.class_names),
+            "external_scores": "none",
+            "num_train_videos": len(data.train),
+            "num_val_videos": len(data.val),
+            "templates": list(config.evaluate.templates),
+        },
+        "seed": config.seed,
+        "backbone": {"id": config.backbone.id, "weights_hash": model.backbone.weights_hash},
+        "method": variant_name(config.model),
+        part: {},
+        "novel": {},
+    }
+    if len(reported):
+        results[part] = _measure_all(config, model, data, reported, probe=True)
+    if len(data.novel):
+        results["novel"] = _measure_all(config, model, data, data.novel, probe=False)
+    return results
+
+
+def _measure_all(
+    config: RunConfig, model: VideoTextModel, data: RecognitionData, part: FeatureSet, *, probe: bool
+) -> dict[str, Any]:
+    """Method name -> measures. A linear probe has no answer to names it was not fitted on."""
+    window, views = config.model.num_frames, config.evaluate.views
+    scores: dict[str, Scores] = {
+        variant_name(config.model): predict_scores(
+            model, part, part.class_names, window=window, num_views=views, batch_size=config.evaluate.batch_size
+        )
+    }
+    if "B-I" in config.evaluate.baselines:
+        scores["B-I"] = zero_shot_scores(
+            model.backbone, part, part.class_names, config.evaluate.templates, window=window, num_views=views
+        )
+    if "B-II" in config.evaluate.baselines and probe:
+        scores["B-II"] = linear_probe_scores(data.train, data.val, part, window=window, num_views=views)
+    return {name: measure(values, part.targets, part.class_names) for name, values in scores.items()}

@@ -1,0 +1,127 @@
+"""From a run config to feature sets: read records, part them, extract what is missing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from framecue.backbone import Backbone
+from framecue.config import RunConfig
+from framecue.datasets.feature_set import FeatureSet
+from framecue.datasets.records import load_data, require_trainable
+from framecue.datasets.splits import held_out_classes, partition
+from framecue.errors import DatasetError
+from framecue.features.extract import ExtractionProgress, extract, make_maker
+from framecue.features.store import FeatureStore
+from framecue.types import Record, Skipped
+
+
+@dataclass(frozen=True)
+class RecognitionParts:
+    """Records by use. `novel` are videos of held-out classes; they choose nothing and train nothing.
+
+    Attributes:
+        class_names, novel_names: in score order.
+        skipped: what the source listed and could not give.
+    """
+
+    train: list[Record]
+    val: list[Record]
+    test: list[Record]
+    novel: list[Record]
+    class_names: tuple[str, ...]
+    novel_names: tuple[str, ...]
+    skipped: list[Skipped]
+
+
+@dataclass(frozen=True, eq=False)
+class RecognitionData:
+    """Feature sets by use; `val`, `test` and `novel` may be empty."""
+
+    train: FeatureSet
+    val: FeatureSet
+    test: FeatureSet
+    novel: FeatureSet
+    skipped: list[Skipped]
+
+
+def read_parts(config: RunConfig) -> RecognitionParts:
+    """Records of a run, parted; a validation part is split from train where the source has none.
+
+    Of held-out classes the test videos are kept, or all of them where the source has no test part.
+
+    Raises:
+        DatasetError: the source cannot be used, or cannot be trained on.
+    """
+    records, skipped = load_data(config.data)
+    unlabelled = next((record for record in records if record.label is None), None)
+    if unlabelled is not None:
+        raise DatasetError(f"{unlabelled.origin}: {unlabelled.path} has no label, which training and evaluation need.")
+    seen, novel = held_out_classes(records, config.data.held_out) if config.data.held_out else (records, [])
+    parts = partition(seen, val_fraction=config.data.val_fraction, seed=config.seed)
+    require_trainable(parts.train)
+    if any(record.split == "test" for record in records):
+        novel = [record for record in novel if record.split == "test"]
+    class_names = _names(parts.train)
+    for name, part in (("val", parts.val), ("test", parts.test)):
+        unseen = sorted({record.label or "" for record in part} - set(class_names))
+        if unseen:
+            raise DatasetError(
+                f"The {name} part has classes without training videos ({', '.join(unseen[:3])}); "
+                "name them in data.held_out to test them as novel, or add training videos."
+            )
+    return RecognitionParts(parts.train, parts.val, parts.test, novel, class_names, _names(novel), skipped)
+
+
+def prepare(
+    config: RunConfig, backbone: Backbone, *, progress: Callable[[ExtractionProgress], None] | None = None
+) -> RecognitionData:
+    """Feature sets of a run; videos whose features are not stored yet are extracted first.
+
+    Unreadable videos are left out and listed.
+
+    Raises:
+        DatasetError: the source cannot be used, or nothing readable is left of a class to train on.
+        MakerMismatchError: the store holds features of another maker.
+    """
+    parts = read_parts(config)
+    store_path = config.features.store or config.out / "features.lance"
+    records = [*parts.train, *parts.val, *parts.test, *parts.novel]
+    summary = extract(
+        list(dict.fromkeys(record.path for record in records)),
+        backbone=backbone,
+        store_path=store_path,
+        sampling=config.features.sampling,
+        dtype=config.features.dtype,
+        on_progress=progress,
+    )
+    maker = make_maker(backbone, sampling=config.features.sampling, dtype=config.features.dtype)
+    store = FeatureStore.open(store_path, maker)
+    unreadable = {skipped.path for skipped in summary.skipped}
+    hashes = store.resolve([record.path for record in records if record.path not in unreadable])
+
+    def feature_set(part: Sequence[Record], names: Sequence[str]) -> FeatureSet:
+        kept = [record for record in part if record.path not in unreadable]
+        return FeatureSet(kept, [hashes[record.path] for record in kept], names, store.get_many)
+
+    train = feature_set(parts.train, parts.class_names)
+    lost = sorted(set(parts.class_names) - {record.label for record in train.records})
+    if lost:
+        raise DatasetError(
+            f"No readable training video is left of {', '.join(lost[:3])}; "
+            f"{_first_reason(summary.skipped)}. Replace the files or leave the class out (data.classes)."
+        )
+    return RecognitionData(
+        train,
+        feature_set(parts.val, parts.class_names),
+        feature_set(parts.test, parts.class_names),
+        feature_set(parts.novel, parts.novel_names),
+        [*parts.skipped, *summary.skipped],
+    )
+
+
+def _names(records: Sequence[Record]) -> tuple[str, ...]:
+    return tuple(sorted({record.label for record in records if record.label is not None}))
+
+
+def _first_reason(skipped: Sequence[Skipped]) -> str:
+    return f"{len(skipped)} could not be read, first {Path(skipped[0].path).name}: {skipped[0].reason}"
