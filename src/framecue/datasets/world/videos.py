@@ -1,0 +1,139 @@
+"""Videos of the built-in world: rendered frames, and a folder of real MP4 files with labels and captions."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from framecue.datasets.world.canvas import Sprite, draw_sprite, random_backdrop, to_uint8, visible_color
+from framecue.datasets.world.captions import describe, plain_caption
+from framecue.datasets.world.motions import FORWARD_OF, SEEN_CLASSES, moment_times, random_cast, random_course
+from framecue.errors import DatasetError
+from framecue.video.writer import write_video
+
+WIDTH_PX, HEIGHT_PX = 128, 96
+FPS = 12.0
+NUM_FRAMES = 24
+SPLITS = ("train", "val", "test")
+CRF = 18
+SHARE_DISTRACTOR = 0.15
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One rendered video: uint8 RGB [T, H, W, 3], its class name, and a sentence about it."""
+
+    frames: npt.NDArray[np.uint8]
+    label: str
+    caption: str
+
+
+def render_clip(label: str, rng: np.random.Generator, *, num_frames: int = NUM_FRAMES) -> Clip:
+    """Render one video of the class. The second class of an order pair is the first's frames, in reverse order.
+
+    So two generators in the same state give, for the two classes of an order pair, the same frames run both ways.
+    """
+    motion = FORWARD_OF.get(label, label)
+    backdrop = random_backdrop(rng, WIDTH_PX, HEIGHT_PX)
+    cast = random_cast(rng, backdrop, motion)
+    course = random_course(motion, cast, rng)
+    scenery = backdrop.picture.copy()
+    if rng.random() < SHARE_DISTRACTOR:
+        draw_sprite(scenery, _distractor(cast.actor, visible_color(rng, backdrop)[1], rng))
+    frames = []
+    for t in moment_times(num_frames):
+        picture = scenery.copy()
+        for sprite in course(t):
+            draw_sprite(picture, sprite)
+        frames.append(to_uint8(picture))
+    color_names = (cast.color_name, cast.partner_color_name)[: len(course(0.5))]
+    caption = plain_caption(describe(course(0.5), color_names, backdrop, label))
+    return Clip(np.stack(frames if motion == label else frames[::-1]), label, caption)
+
+
+def _distractor(actor: Sprite, color: tuple[int, int, int], rng: np.random.Generator) -> Sprite:
+    """A small bystander in a corner, which never moves."""
+    x, y = rng.choice([0.06, 0.94], 2)
+    return replace(actor, x=float(x), y=float(y), radius=0.05, color=color, shape=str(rng.choice(["circle", "square"])))
+
+
+def write_world(
+    out_dir: Path | str,
+    *,
+    seed: int = 0,
+    classes: Sequence[str] = SEEN_CLASSES,
+    videos_per_class: Mapping[str, int],
+    workers: int | None = None,
+) -> int:
+    """Write `out_dir/<split>/<class name>/<stem>.mp4` and `out_dir/captions.jsonl`; files that exist are kept.
+
+    In "val" and "test" the two classes of an order pair hold the same videos, run both ways: whoever ignores the order
+    of frames cannot get both right. Every file is coded intra-only, so that the two hold the very same pixels.
+
+    Args:
+        seed: the whole world follows from it, whatever the number of workers.
+        classes: class names from `SEEN_CLASSES` and `NOVEL_CLASSES`.
+        videos_per_class: number of videos of every class, by split name out of "train", "val", "test".
+        workers: processes; default one per core, 0 = in this process.
+
+    Returns:
+        Number of files written now.
+
+    Raises:
+        DatasetError: the folder holds a world of another recipe.
+    """
+    out_dir = Path(out_dir)
+    _claim(out_dir, {"seed": seed, "classes": list(classes), "videos_per_class": dict(videos_per_class)})
+    jobs = [
+        (out_dir, split, label, index, seed)
+        for split in SPLITS
+        for label in classes
+        for index in range(videos_per_class.get(split, 0))
+    ]
+    if workers == 0:
+        lines = [_write_clip(*job) for job in jobs]
+    else:
+        # Not forked: a process that already runs PyTorch's threads cannot be forked safely.
+        with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
+            lines = list(pool.map(_write_clip, *zip(*jobs, strict=True), chunksize=8))
+    _write_text(out_dir / "captions.jsonl", "".join(json.dumps(entry) + "\n" for entry, _ in lines))
+    return sum(written for _, written in lines)
+
+
+def clip_rng(seed: int, split: str, label: str, index: int) -> np.random.Generator:
+    """The generator of one video: shared by the two classes of an order pair, except in "train"."""
+    name = label if split == "train" else FORWARD_OF.get(label, label)
+    return np.random.default_rng([seed, SPLITS.index(split), index, *name.encode()])
+
+
+def _write_clip(out_dir: Path, split: str, label: str, index: int, seed: int) -> tuple[dict[str, str], bool]:
+    path = out_dir / split / label / f"{label.replace(' ', '_')}_{index:04d}.mp4"
+    clip = render_clip(label, clip_rng(seed, split, label, index))
+    written = not path.exists()
+    if written:
+        write_video(path, clip.frames, FPS, crf=CRF, intra_only=True)
+    return {"path": path.relative_to(out_dir).as_posix(), "label": label, "caption": clip.caption}, written
+
+
+def _claim(out_dir: Path, recipe: dict[str, object]) -> None:
+    """Write the recipe before the first video, so that videos of two recipes never share a folder unnoticed."""
+    path, text = out_dir / "world.json", json.dumps(recipe, indent=2) + "\n"
+    out_dir.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        _write_text(path, text)
+    elif path.read_text(encoding="utf-8") != text:
+        raise DatasetError(
+            f"{out_dir}: a world has one recipe, and world.json holds another; choose another folder or delete it."
+        )
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
