@@ -13,7 +13,7 @@ from framecue.backbone import Backbone, Precision, load_backbone
 from framecue.config import EvaluateConfig
 from framecue.datasets.feature_set import features_to_views
 from framecue.errors import AdapterError, UsageError, VideoError
-from framecue.features.extract import encode_video
+from framecue.features.encode import encode_video
 from framecue.models.adapter import CARD, AdapterCard, load_adapter, read_card
 from framecue.models.video_text import VideoTextModel
 from framecue.tasks.baselines import template_embeddings
@@ -116,7 +116,7 @@ class Predictor:
             top_k: how many to return; None = all.
 
         Raises:
-            UsageError: no labels and no adapter, or a label twice.
+            UsageError: no labels and no adapter with classes, or a label twice.
             VideoError: the file cannot be read.
             PromptTooLongError: a label does not fit the text tower.
         """
@@ -142,7 +142,7 @@ class Predictor:
             raise UsageError(f"labels must be a list of names, found the text {labels!r}; write labels=[{labels!r}].")
         names = tuple(labels) if labels else self.class_names
         if not names:
-            raise UsageError("Without an adapter there are no classes; give labels, such as 'walking, running'.")
+            raise UsageError("There are no names to choose from; give labels, such as 'walking' and 'running'.")
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise UsageError(f"labels must differ, found {twice!r} twice; remove one.")
@@ -189,7 +189,7 @@ def _adapter_folder(source: str | Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(source, allow_patterns=[CARD, "adapter.safetensors"]))
+        return Path(snapshot_download(str(source), allow_patterns=[CARD, "adapter.safetensors"]))
     except Exception as error:  # network, permission, offline, no such repository: one line for all
         reason: Any = " ".join(str(error).split())[:160]
         raise AdapterError(

@@ -1,6 +1,7 @@
 """Checked dataclasses that cross the borders between rooms.
 
-Shape alphabet, here and everywhere: B batch, T time, L tokens, D embedding, N texts, K segments, C channels, H W pixels.
+Shape alphabet, here and everywhere: B batch, T time, L tokens, D embedding, N texts, K segments, C channels, H W
+pixels.
 Times are seconds from the container's presentation timestamps; intervals are half-open `[start, end)`.
 """
 
@@ -105,11 +106,11 @@ class Classification:
 
 @dataclass(frozen=True)
 class Maker:
-    """Everything that decides the numbers in a stored feature vector. Two vectors compare only if their makers are equal.
+    """Everything that decides the numbers in a stored feature vector; vectors of different makers do not compare.
 
     Attributes:
         backbone: hub id or folder name, for people.
-        weights_hash: SHA-256 over the image tower's tensors.
+        weights_hash: SHA-256 over the backbone's tensors.
         preprocessing: canonical JSON of size, crop, interpolation, mean and standard deviation.
         sampling: which frames were kept, as the sampler's text form: "all", "fps:8", "uniform:16".
         precision: arithmetic of the image tower: "fp32", "bf16", "fp16".

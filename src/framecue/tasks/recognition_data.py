@@ -89,7 +89,7 @@ def prepare(
     summary = extract(
         list(dict.fromkeys(record.path for record in records)),
         backbone=backbone,
-        store_path=store_path,
+        store=store_path,
         sampling=config.features.sampling,
         dtype=config.features.dtype,
         on_progress=progress,

@@ -29,7 +29,9 @@ STATE = "train_state.pt"
 class TrainableTask(Protocol):
     """What the loop needs of a task."""
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module:
+        """What is trained: all its parameters are."""
 
     def loss(self, iteration: int) -> Tensor:
         """Loss of the batch that belongs to `iteration`, counted from 0."""

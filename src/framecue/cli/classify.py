@@ -1,0 +1,63 @@
+"""framecue classify FILE... (--labels "a, b, c" | --adapter DIR)"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from framecue.cli.common import exit_for_skipped, print_json
+
+
+def classify(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Videos, or folders of videos.")],
+    labels: Annotated[str | None, typer.Option(help="Names to choose from, separated by commas.")] = None,
+    adapter: Annotated[str | None, typer.Option(metavar="DIR", help="Trained adapter: a folder or a hub id.")] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="Hub id, folder, file or 'tiny'. [default: the adapter's, else openai/clip-vit-base-patch16]"
+        ),
+    ] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Labels to show for each video.")] = 5,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Say which action a video shows.
+
+    With --labels alone nothing is trained: frozen CLIP and handcrafted prompts. With --adapter its own classes are
+    asked, or any --labels given beside it. Unreadable files are listed and the rest go on (exit code 3).
+    """
+    from framecue.api import load
+    from framecue.errors import UsageError
+    from framecue.features.sources import expand_sources
+    from framecue.types import Classification, Skipped
+
+    names = [name.strip() for name in labels.split(",") if name.strip()] if labels is not None else None
+    if not names and adapter is None:
+        raise UsageError("Nothing to choose from; give --labels 'walking, running' or --adapter DIR.")
+    predictor = load(adapter, backbone=backbone, device=device)
+    answers: list[Classification] = []
+    skipped: list[Skipped] = []
+    for answer in predictor.classify_many(expand_sources(files), names, top_k=top_k):
+        if isinstance(answer, Skipped):
+            skipped.append(answer)
+            continue
+        answers.append(answer)
+        if not json:
+            _print_row(answer)
+    if json:
+        print_json([_as_json(answer) for answer in answers])
+    exit_for_skipped(skipped)
+
+
+def _print_row(answer: Any) -> None:
+    best = ", ".join(f"{label} {100 * score:.1f} %" for label, score in zip(answer.labels, answer.scores, strict=True))
+    typer.echo(f"{answer.path}: {best}")
+
+
+def _as_json(answer: Any) -> dict[str, Any]:
+    predictions = zip(answer.labels, answer.scores, strict=True)
+    return {
+        "video": str(answer.path),
+        "predictions": [{"label": label, "score": round(score, 6)} for label, score in predictions],
+    }

@@ -1,0 +1,53 @@
+"""framecue convert efficient-prompt CHECKPOINT --out ADAPTER_DIR"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from framecue.cli.common import note
+
+app = typer.Typer(no_args_is_help=True, help="Bring in checkpoints of other programs.")
+
+
+@app.callback()
+def _group() -> None:
+    """Bring in checkpoints of other programs."""
+
+
+@app.command("efficient-prompt")
+def efficient_prompt(
+    checkpoint: Annotated[Path, typer.Argument(help="The authors' .pth.tar, a bare state dict, or safetensors.")],
+    out: Annotated[Path, typer.Option(metavar="ADAPTER_DIR", help="Folder to write the adapter to.")],
+    backbone: Annotated[str, typer.Option(help="The CLIP it was trained on.")] = "openai/clip-vit-base-patch16",
+    n_prefix: Annotated[int, typer.Option(min=0, help="Their --prefix; the file does not say.")] = 16,
+    n_suffix: Annotated[int, typer.Option(min=0, help="Their --postfix.")] = 16,
+    class_names: Annotated[
+        Path | None, typer.Option(help="Text file, one class name per line; else give --labels when classifying.")
+    ] = None,
+) -> None:
+    """Convert a checkpoint of the method's authors to an adapter.
+
+    Their file also holds all of CLIP; only the trained tensors are kept. No code of the file is ever run.
+    """
+    from framecue.backbone import load_backbone
+    from framecue.errors import DatasetError
+    from framecue.models.adapter import make_card, save_adapter
+    from framecue.models.efficient_prompt import convert_checkpoint, read_checkpoint
+    from framecue.models.video_text import num_trainable
+
+    state = read_checkpoint(checkpoint)
+    names: list[str] = []
+    if class_names is not None:
+        try:
+            lines = class_names.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DatasetError(f"{class_names}: cannot be read as a list of class names ({error}).") from error
+        names = [line.strip() for line in lines if line.strip()]
+    frozen = load_backbone(backbone, device="cpu")
+    model, config = convert_checkpoint(state, frozen, n_prefix=n_prefix, n_suffix=n_suffix)
+    model.slots(names or ["a"])  # refuses names that do not fit beside the prompt vectors
+    # The authors encode every frame; their evaluation averages five windows.
+    card = make_card(frozen, config, names, backbone_id=backbone, sampling="all", num_views=5)
+    save_adapter(out, model, card)
+    note(f"{out}: {num_trainable(model):,} trained numbers, {len(names)} class names, layout {config.suffix_layout}")

@@ -1,0 +1,42 @@
+"""A results file as a table on the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def print_results(results: Mapping[str, Any]) -> None:
+    """One table for the reported part, one for held-out names if there are any; methods side by side."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    protocol = results["protocol"]
+    part = protocol["part"]
+    titles = {
+        part: f"{part}, {len(protocol['classes_seen_in_training'])} classes",
+        "novel": f"held-out names, {len(protocol['held_out_classes'])} classes never trained on",
+    }
+    for key, title in titles.items():
+        if not results[key]:
+            continue
+        table = Table(title=title, title_justify="left")
+        table.add_column("method")
+        for column in ("top-1 %", "top-5 %", "mean per class %", "videos"):
+            table.add_column(column, justify="right")
+        for method, numbers in results[key].items():
+            top5 = f"{100 * numbers['top5']:.1f}" if numbers["num_classes"] > 5 else "-"
+            table.add_row(
+                method,
+                f"{100 * numbers['top1']:.1f}",
+                top5,
+                f"{100 * numbers['mean_class']:.1f}",
+                str(numbers["num_videos"]),
+            )
+        console.print(table)
+    if protocol["part_chose_the_weights"]:
+        console.print("There is no test part: these videos chose the weights, so the numbers flatter.")
+    console.print(
+        f"seed {results['seed']}, {protocol['views']} views, external scores: {protocol['external_scores']}. "
+        "B-I frozen backbone with templates, B-II linear probe.",
+        soft_wrap=True,
+    )

@@ -1,0 +1,48 @@
+"""framecue train recognition --config RUN.yaml [key=value ...]"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from framecue.cli.common import exit_for_skipped, note, print_json, progress_bars
+
+if TYPE_CHECKING:
+    from framecue.config import RunConfig
+
+app = typer.Typer(no_args_is_help=True, help="Train an adapter; one YAML file per run.")
+
+
+@app.callback()
+def _group() -> None:
+    """Train an adapter; one YAML file per run."""
+
+
+@app.command()
+def recognition(
+    config: Annotated[Path, typer.Option(help="YAML file of the run; configs/ has examples.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the config, such as train.lr=3e-4.")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever the run's folder holds.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on standard output.")] = False,
+) -> None:
+    """Train action recognition: extract what is missing, train, choose weights on val, measure on test.
+
+    Run the same command again after an interruption: it goes on where it stopped.
+    """
+    from framecue.config import load_config
+    from framecue.training.recognition import RunProgress, train_recognition
+
+    run: RunConfig = load_config(config, overrides or [])
+    with progress_bars() as bars:
+        progress = RunProgress(extraction=bars.extraction, step=bars.step, note=note)
+        result = train_recognition(run, restart=restart, progress=progress)
+    if json:
+        print_json(result.results)
+    else:
+        from framecue.cli.results import print_results
+
+        print_results(result.results)
+    note(f"adapter: {result.adapter}")
+    exit_for_skipped(result.skipped)

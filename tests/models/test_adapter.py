@@ -1,0 +1,89 @@
+"""The adapter folder: round trip, what it holds, and refusals."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from framecue.config import ModelConfig
+from framecue.errors import AdapterError, MakerMismatchError
+from framecue.models.adapter import CARD, TENSORS, load_adapter, make_card, read_card, save_adapter
+from framecue.models.builders import build_model
+
+CONFIG = ModelConfig(n_prefix=3, n_suffix=2, temporal_layers=1)
+
+
+@pytest.fixture
+def saved(tmp_path, tiny_backbone):
+    model = build_model(CONFIG, tiny_backbone, seed=1)
+    card = make_card(tiny_backbone, CONFIG, ["growing", "shrinking"], backbone_id="tiny", sampling="fps:8")
+    save_adapter(tmp_path / "adapter", model, card)
+    return model, tmp_path / "adapter"
+
+
+def test_round_trip(saved, tiny_backbone):
+    model, folder = saved
+    loaded = load_adapter(folder, tiny_backbone)
+    features = torch.randn(2, 16, tiny_backbone.embed_dim)
+    slots = model.slots(["growing", "anything else"])
+    assert torch.equal(loaded(features, slots), model(features, slots))
+    assert read_card(folder).class_names == ("growing", "shrinking")
+    assert read_card(folder).model == CONFIG
+
+
+def test_holds_trained_tensors_alone(saved):
+    model, folder = saved
+    assert sorted(path.name for path in folder.iterdir()) == [CARD, TENSORS]
+    tensors = load_file(folder / TENSORS)
+    assert set(tensors) == {name for name, _ in model.named_parameters()}
+    assert (folder / TENSORS).stat().st_size < 5 * 2**20
+    card = json.loads((folder / CARD).read_text())
+    assert {"backbone", "backbone_hash", "preprocessing", "sampling", "framecue_version", "git_revision"} <= set(card)
+
+
+def test_other_backbone_is_refused(saved, reference_backbone):
+    with pytest.raises(MakerMismatchError, match=r"trained on backbone tiny \(weights .*this is clip\.safetensors"):
+        load_adapter(saved[1], reference_backbone)
+
+
+def test_other_preprocessing_is_refused(saved, tiny_backbone):
+    card = json.loads((saved[1] / CARD).read_text())
+    card["preprocessing"] = card["preprocessing"].replace("bicubic", "bilinear")
+    (saved[1] / CARD).write_text(json.dumps(card))
+    with pytest.raises(MakerMismatchError, match="was trained with preprocessing"):
+        load_adapter(saved[1], tiny_backbone)
+
+
+def test_not_an_adapter(tmp_path):
+    with pytest.raises(
+        AdapterError, match=r"adapter\.json and adapter\.safetensors must be there, found no such folder"
+    ):
+        read_card(tmp_path / "nowhere")
+    with pytest.raises(AdapterError, match="found an empty folder; give the folder that"):
+        read_card(tmp_path)
+
+
+def test_half_an_adapter(saved, tiny_backbone):
+    """A killed writer leaves tensors without a card; a cut file or foreign tensors do not pass for whole."""
+    folder = saved[1]
+    whole = (folder / TENSORS).read_bytes()
+    (folder / TENSORS).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(AdapterError, match="does not hold what"):
+        load_adapter(folder, tiny_backbone)
+    save_file({"prompt.prefix": torch.zeros(3, 7)}, folder / TENSORS)
+    with pytest.raises(AdapterError, match="does not hold what"):
+        load_adapter(folder, tiny_backbone)
+    (folder / CARD).write_text((folder / CARD).read_text()[:100])
+    with pytest.raises(AdapterError, match=r"adapter\.json is not valid at the file"):
+        read_card(folder)
+    (folder / CARD).unlink()
+    with pytest.raises(AdapterError, match=r"adapter\.json must be there, found adapter\.safetensors"):
+        read_card(folder)
+
+
+def test_cards_of_the_future_are_refused(saved):
+    card = json.loads((saved[1] / CARD).read_text())
+    (saved[1] / CARD).write_text(json.dumps(card | {"format_version": 2}))
+    with pytest.raises(AdapterError, match="not valid at format_version"):
+        read_card(saved[1])
