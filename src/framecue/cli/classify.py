@@ -1,11 +1,14 @@
 """framecue classify FILE... (--labels "a, b, c" | --adapter DIR)"""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from framecue.cli.common import exit_for_skipped, print_json
+
+if TYPE_CHECKING:
+    from framecue.types import Classification
 
 
 def classify(
@@ -30,7 +33,7 @@ def classify(
     from framecue.api import load
     from framecue.errors import UsageError
     from framecue.features.sources import expand_sources
-    from framecue.types import Classification, Skipped
+    from framecue.types import Skipped
 
     names = [name.strip() for name in labels.split(",") if name.strip()] if labels is not None else None
     if not names and adapter is None:
@@ -41,21 +44,28 @@ def classify(
     for answer in predictor.classify_many(expand_sources(files), names, top_k=top_k):
         if isinstance(answer, Skipped):
             skipped.append(answer)
-            continue
-        answers.append(answer)
-        if not json:
-            _print_row(answer)
+        else:
+            answers.append(answer)
     if json:
         print_json([_as_json(answer) for answer in answers])
+    elif answers:
+        _print_table(answers)
     exit_for_skipped(skipped)
 
 
-def _print_row(answer: Any) -> None:
-    best = ", ".join(f"{label} {100 * score:.1f} %" for label, score in zip(answer.labels, answer.scores, strict=True))
-    typer.echo(f"{answer.path}: {best}")
+def _print_table(answers: "list[Classification]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("video", "label", "probability", box=None)
+    for answer in answers:
+        for rank, (label, score) in enumerate(zip(answer.labels, answer.scores, strict=True)):
+            bar = "█" * round(20 * score)
+            table.add_row(str(answer.path) if rank == 0 else "", label, f"{100 * score:5.1f} % {bar}")
+    Console().print(table)
 
 
-def _as_json(answer: Any) -> dict[str, Any]:
+def _as_json(answer: "Classification") -> dict[str, Any]:
     predictions = zip(answer.labels, answer.scores, strict=True)
     return {
         "video": str(answer.path),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from framecue.cli.common import note
+from framecue.cli.common import DEFAULT_BACKBONE, note
 
 app = typer.Typer(no_args_is_help=True, help="Bring in checkpoints of other programs.")
 
@@ -19,7 +19,7 @@ def _group() -> None:
 def efficient_prompt(
     checkpoint: Annotated[Path, typer.Argument(help="The authors' .pth.tar, a bare state dict, or safetensors.")],
     out: Annotated[Path, typer.Option(metavar="ADAPTER_DIR", help="Folder to write the adapter to.")],
-    backbone: Annotated[str, typer.Option(help="The CLIP it was trained on.")] = "openai/clip-vit-base-patch16",
+    backbone: Annotated[str, typer.Option(help="The CLIP it was trained on.")] = DEFAULT_BACKBONE,
     n_prefix: Annotated[int, typer.Option(min=0, help="Their --prefix; the file does not say.")] = 16,
     n_suffix: Annotated[int, typer.Option(min=0, help="Their --postfix.")] = 16,
     class_names: Annotated[
@@ -46,7 +46,8 @@ def efficient_prompt(
         names = [line.strip() for line in lines if line.strip()]
     frozen = load_backbone(backbone, device="cpu")
     model, config = convert_checkpoint(state, frozen, n_prefix=n_prefix, n_suffix=n_suffix)
-    model.slots(names or ["a"])  # refuses names that do not fit beside the prompt vectors
+    if names:
+        model.slots(names)  # refuses a name that does not fit beside the prompt vectors
     # The authors encode every frame; their evaluation averages five windows.
     card = make_card(frozen, config, names, backbone_id=backbone, sampling="all", num_views=5)
     save_adapter(out, model, card)

@@ -1,14 +1,11 @@
 """framecue train recognition --config RUN.yaml [key=value ...]"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from framecue.cli.common import exit_for_skipped, note, print_json, progress_bars
-
-if TYPE_CHECKING:
-    from framecue.config import RunConfig
 
 app = typer.Typer(no_args_is_help=True, help="Train an adapter; one YAML file per run.")
 
@@ -32,9 +29,11 @@ def recognition(
     Run the same command again after an interruption: it goes on where it stopped.
     """
     from framecue.config import load_config
+
+    run = load_config(config, overrides or [])  # a wrong key is told before torch is imported
+
     from framecue.training.recognition import RunProgress, train_recognition
 
-    run: RunConfig = load_config(config, overrides or [])
     with progress_bars() as bars:
         progress = RunProgress(extraction=bars.extraction, step=bars.step, note=note)
         result = train_recognition(run, restart=restart, progress=progress)
