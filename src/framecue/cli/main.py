@@ -1,0 +1,95 @@
+"""The `framecue` command: a table of verbs, each loaded when it is called, and errors as one line."""
+
+import errno
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from framecue.cli.common import verb_app
+from framecue.errors import FramecueError, UsageError
+
+# verb: help line. Each is a file of its name in this folder, imported when it is called, with its Typer as `app`.
+VERBS = {
+    "extract": "Store the frame features of videos; resumes.",
+    "train": "Train an adapter; one YAML file per run.",
+    "evaluate": "Measure an adapter, with the baselines beside it.",
+    "classify": "Say which action a video shows.",
+    "convert": "Bring in checkpoints of other programs.",
+}
+
+
+class VerbGroup(TyperGroup):
+    """Lists the verbs of the table without importing them, and turns expected errors into one line and an exit code."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {verb: TyperCommand(verb, help=help_line) for verb, help_line in VERBS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load_verb(name) if name in VERBS else command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        with errors_as_one_line():
+            return super().invoke(ctx)
+
+
+def load_verb(verb: str) -> Any:
+    """Imports the verb's file and gives its command."""
+    return typer.main.get_command(importlib.import_module(f"framecue.cli.{verb}").app)
+
+
+@contextmanager
+def errors_as_one_line() -> Iterator[None]:
+    """Exit codes: 1 an error, 2 wrong usage, 130 interrupted; anything unforeseen keeps its traceback."""
+    try:
+        yield
+    except FramecueError as error:
+        _fail(str(error), 2 if isinstance(error, UsageError) else 1)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what was finished is kept, run the same command again to go on", err=True)
+        raise typer.Exit(130) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        _fail(f"The disk is full{where}; free some space and run the same command again.", 1)
+
+
+def _fail(message: str, exit_code: int) -> None:
+    typer.echo(f"framecue: error: {' '.join(message.split())}", err=True)
+    raise typer.Exit(exit_code) from None
+
+
+app = verb_app()
+
+
+@app.callback(cls=VerbGroup, invoke_without_command=True)
+def framecue(
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Teach a frozen CLIP your videos."""
+    if version:
+        from framecue import __version__
+
+        typer.echo(__version__)
+    elif ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    # File names may hold bytes that are no UTF-8; standard error already escapes them.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    app(prog_name="framecue")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,390 @@
+"""Frame features on disk: one Lance table in one folder, one row per video, all of one maker."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import lance
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from framecue.errors import MakerMismatchError, StoreError
+from framecue.features.identity import FileStamp, hash_file, path_text, stamp_file
+from framecue.features.store_errors import is_disk_full, lance_errors, mismatch, store_error
+from framecue.types import FrameFeatures, Maker
+
+FORMAT_VERSION = "1"
+
+_FORMAT_KEY, _MAKER_KEY = b"framecue.features.format", b"framecue.features.maker"
+_IDENTITY_COLUMNS = ["content_hash", "path", "size_bytes", "mtime_ns"]
+_FEATURE_COLUMNS = ["content_hash", "pts_seconds", "duration_seconds", "frame_features"]
+
+_ROWS_PER_FRAGMENT = 1024
+"""Compaction rewrites the last, incomplete fragment: enough rows to be few files, few enough to be cheap."""
+_ROWS_PER_READ = 64
+"""Rows of features held at a time while compacting or reading."""
+_APPEND_ATTEMPTS = 8
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class StoredVideo:
+    """One row: the features of one video, and which file they came from.
+
+    Attributes:
+        stamp: the file as it was when it was read.
+        frame_features: [T, D], float16 or float32 as the store's maker says.
+        pts_seconds: float64 [T].
+    """
+
+    content_hash: str
+    stamp: FileStamp
+    frame_features: npt.NDArray[Any]
+    pts_seconds: npt.NDArray[np.float64]
+    duration_seconds: float
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What a store holds. `embed_dim` is 0 while it is empty."""
+
+    path: Path
+    maker: Maker
+    num_videos: int
+    num_frames: int
+    embed_dim: int
+    size_bytes: int
+
+
+class FeatureStore:
+    """Frame features of many videos, keyed by the hash of each file's content; open with `open` or `read_only`.
+
+    Each commit is atomic: a reader, and whoever comes after a crash, sees whole videos only. Several processes may
+    append at once; a video that two of them stored is there twice, with the same features, and read once.
+    """
+
+    def __init__(self, path: Path, dataset: Any, maker: Maker) -> None:
+        self.path, self.maker = path, maker
+        self._dataset = dataset
+        self._hash_of_stamp: dict[FileStamp, str] = {}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], maker: Maker) -> "FeatureStore":
+        """Opens a store to read and append, and creates it where there is none.
+
+        Raises:
+            MakerMismatchError: the store there holds features of another maker.
+            StoreError: the path is something else than a store, or the store is damaged.
+        """
+        path = Path(path)
+        if not _has_table(path):
+            _create(path, maker)
+        store = cls.read_only(path)
+        if store.maker.difference(maker):
+            raise MakerMismatchError(mismatch(path, store.maker, maker))
+        return store
+
+    @classmethod
+    def read_only(cls, path: str | os.PathLike[str]) -> "FeatureStore":
+        """Opens a store that exists, whoever made it.
+
+        Raises:
+            StoreError: there is none, or it is damaged.
+        """
+        path = Path(path)
+        if not _has_table(path):
+            raise StoreError(f"Feature store {path} is not there; make it with: framecue extract SOURCE --store {path}")
+        with lance_errors(path, "opened"):
+            dataset = _open_table(path)
+            return cls(path, dataset, _read_maker(path, dataset.schema.metadata or {}))
+
+    def contains(self, content_hash: str) -> bool:
+        """Whether the features of a file with this content are stored."""
+        return bool(self.among([content_hash]))
+
+    def among(self, content_hashes: Iterable[str]) -> set[str]:
+        """Those of the hashes that are stored by now, by whichever process."""
+        wanted = set(content_hashes)
+        stored: set[str] = set()
+        with lance_errors(self.path, "read"):
+            self._dataset = _open_table(self.path)
+        for chunk in _chunks(sorted(wanted), 1024):
+            table = self._read(["content_hash"], _hash_filter(chunk))
+            stored.update(table.column("content_hash").to_pylist())
+        return stored
+
+    def lookup(self, paths: Iterable[Path]) -> dict[Path, str]:
+        """Content hashes of the files that are stored under this very path, size and modification time.
+
+        No file is opened and the table is read through once, so this stays quick for very many files.
+        """
+        stamps = {path: stamp for path in paths if (stamp := _stamp_or_none(path)) is not None}
+        wanted = {stamp.path_text: stamp for stamp in stamps.values()}
+        if not wanted:
+            return {}
+
+        def scan(dataset: Any) -> dict[FileStamp, str]:
+            found = {}
+            for batch in dataset.to_batches(columns=_IDENTITY_COLUMNS):
+                for content_hash, text, size, mtime in zip(*(column.to_pylist() for column in batch), strict=True):
+                    if wanted.get(text) == (stamp := FileStamp(text, size, mtime)):
+                        found[stamp] = content_hash
+            return found
+
+        found = self._reading(scan)
+        return {path: found[stamp] for path, stamp in stamps.items() if stamp in found}
+
+    def resolve(self, paths: Iterable[Path]) -> dict[Path, str]:
+        """Content hashes of the files whose features are stored, under this path or, by content, under any other.
+
+        A file that is gone is known by its path alone. Files without features are left out.
+        """
+        paths = list(paths)
+        known = self.lookup(paths)
+        rest = [path for path in paths if path not in known]
+        hashes = {path: content_hash for path in rest if (content_hash := self._hash(path)) is not None}
+        stored = self.among(hashes.values())
+        known.update({path: content_hash for path, content_hash in hashes.items() if content_hash in stored})
+        return known | self._gone([path for path in rest if path not in hashes and not path.exists()])
+
+    def get(self, content_hash: str) -> FrameFeatures:
+        """Features of one video.
+
+        Raises:
+            StoreError: nothing is stored for this content.
+        """
+        return self.get_many([content_hash])[0]
+
+    def get_many(self, content_hashes: Sequence[str]) -> list[FrameFeatures]:
+        """Features of these contents, in this order.
+
+        Raises:
+            StoreError: nothing is stored for one of them.
+        """
+        found: dict[str, FrameFeatures] = {}
+        for chunk in _chunks(sorted(set(content_hashes)), _ROWS_PER_READ):
+            for row in self._read(_FEATURE_COLUMNS, _hash_filter(chunk)).to_batches():
+                found.update(_to_features(row))
+        absent = [content_hash for content_hash in content_hashes if content_hash not in found]
+        if absent:
+            raise StoreError(
+                f"Feature store {self.path} lacks {len(absent)} of the {len(content_hashes)} videos asked for "
+                f"(content {absent[0][:12]}...); extract them first: framecue extract SOURCE --store {self.path}"
+            )
+        return [found[content_hash] for content_hash in content_hashes]
+
+    def for_paths(self, paths: Iterable[Path]) -> dict[Path, FrameFeatures]:
+        """Features of these files; files without any are left out. All are held in memory: `resolve` once and
+        `get_many` in parts where they are many."""
+        hashes = self.resolve(paths)
+        return dict(zip(hashes, self.get_many(list(hashes.values())), strict=True))
+
+    def append(self, videos: Sequence[StoredVideo]) -> None:
+        """Adds videos in one atomic commit: all of them or none.
+
+        Raises:
+            StoreError: the disk is full or cannot be written; what was committed before is kept.
+        """
+        if not videos:
+            return
+        table = _to_table(videos, self._dataset.schema)
+        with lance_errors(self.path, "written"):
+            for attempt in range(_APPEND_ATTEMPTS):
+                try:
+                    self._dataset = lance.write_dataset(table, _uri(self.path), mode="append")
+                    return
+                except (OSError, ValueError, RuntimeError) as error:
+                    # Another process compacted the table meanwhile: start from its latest version.
+                    if is_disk_full(error) or attempt == _APPEND_ATTEMPTS - 1:
+                        raise
+                    time.sleep(0.05 * 2**attempt * (0.5 + np.random.default_rng().random()))
+
+    def compact(self) -> None:
+        """Merges the many small pieces that commits leave, and drops what is no longer needed. For the end of a run.
+
+        Raises:
+            StoreError: the disk is full or cannot be written; every stored video is kept.
+        """
+        with lance_errors(self.path, "compacted"):
+            dataset = _open_table(self.path)
+            try:
+                dataset.optimize.compact_files(
+                    target_rows_per_fragment=_ROWS_PER_FRAGMENT, batch_size=_ROWS_PER_READ, num_threads=1
+                )
+                dataset.cleanup_old_versions(older_than=timedelta(0))
+            except (OSError, ValueError, RuntimeError) as error:
+                if "conflict" not in str(error).lower():  # else another process is at it
+                    raise
+            self._dataset = _open_table(self.path)
+
+    def info(self) -> StoreInfo:
+        """Counts over the whole table."""
+        table = self._read(["content_hash", "num_frames", "embed_dim"])
+        first = dict(zip(table.column("content_hash").to_pylist(), table.column("num_frames").to_pylist(), strict=True))
+        return StoreInfo(
+            path=self.path,
+            maker=self.maker,
+            num_videos=len(first),
+            num_frames=sum(first.values()),
+            embed_dim=pc.max(table.column("embed_dim")).as_py() or 0,
+            size_bytes=_folder_bytes(self.path),
+        )
+
+    def _read(self, columns: list[str], row_filter: str | None = None) -> Any:
+        return self._reading(lambda dataset: dataset.to_table(columns=columns, filter=row_filter))
+
+    def _reading(self, read: Callable[[Any], T]) -> T:
+        with lance_errors(self.path, "read"):
+            try:
+                return read(self._dataset)
+            except (OSError, ValueError, RuntimeError):
+                # Another process may have compacted the table and dropped this version; the latest has the same rows.
+                self._dataset = _open_table(self.path)
+                return read(self._dataset)
+
+    def _hash(self, path: Path) -> str | None:
+        stamp = _stamp_or_none(path)
+        if stamp is None:
+            return None
+        if stamp not in self._hash_of_stamp:
+            try:
+                self._hash_of_stamp[stamp] = hash_file(path)
+            except OSError:
+                return None
+        return self._hash_of_stamp[stamp]
+
+    def _gone(self, paths: Sequence[Path]) -> dict[Path, str]:
+        texts = {path_text(path): path for path in paths}
+        if not texts:
+            return {}
+        table = self._read(["content_hash", "path"])
+        rows = zip(table.column("content_hash").to_pylist(), table.column("path").to_pylist(), strict=True)
+        return {texts[text]: content_hash for content_hash, text in rows if text in texts}
+
+
+def _schema(maker: Maker) -> Any:
+    fields = [
+        ("content_hash", pa.string()),
+        ("path", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("mtime_ns", pa.int64()),
+        ("num_frames", pa.int64()),
+        ("embed_dim", pa.int64()),
+        ("duration_seconds", pa.float64()),
+        ("pts_seconds", pa.large_list(pa.float64())),
+        ("frame_features", pa.large_list(pa.float32() if maker.dtype == "float32" else pa.float16())),
+    ]
+    metadata = {_FORMAT_KEY: FORMAT_VERSION.encode(), _MAKER_KEY: json.dumps(asdict(maker)).encode()}
+    return pa.schema(fields, metadata=metadata)
+
+
+def _uri(path: Path) -> str:
+    return os.path.abspath(path)
+
+
+def _folder_bytes(path: Path) -> int:
+    stamps = (_stamp_or_none(file) for file in path.rglob("*") if not file.is_dir())
+    return sum(stamp.size_bytes for stamp in stamps if stamp is not None)
+
+
+def _open_table(path: Path) -> Any:
+    return lance.dataset(_uri(path))
+
+
+def _has_table(path: Path) -> bool:
+    """Whether a table is there; False means that one can be created.
+
+    Raises:
+        StoreError: the path is taken by something else, which is left alone.
+    """
+    if not os.path.lexists(path):
+        return False
+    taken = f"{path} exists and is no feature store, nothing in it was touched; name another folder."
+    if not path.is_dir():
+        raise StoreError(taken)
+    if any(path.glob("_versions/*.manifest")):
+        return True
+    files = (file.relative_to(path) for file in path.rglob("*") if not file.is_dir())
+    # Only these two folders can be there when a creation was killed before its commit.
+    if any(file.parts[0] not in ("_versions", "_transactions") for file in files):
+        raise StoreError(taken)
+    return False
+
+
+def _create(path: Path, maker: Maker) -> None:
+    schema = _schema(maker)
+    with lance_errors(path, "created"):
+        try:
+            lance.write_dataset(schema.empty_table(), _uri(path), schema=schema, mode="create")
+        except OSError:
+            if not _has_table(path):  # else another process was quicker
+                raise
+
+
+def _read_maker(path: Path, metadata: dict[bytes, bytes]) -> Maker:
+    version = metadata.get(_FORMAT_KEY, b"").decode()
+    if not version:
+        raise StoreError(f"{path} is a Lance table, but not one of frame features; name another folder.")
+    if version != FORMAT_VERSION:
+        raise StoreError(
+            f"Feature store {path} has format {version}, this framecue reads {FORMAT_VERSION}; "
+            "use the framecue that wrote it, or extract into another folder."
+        )
+    try:
+        return Maker(**json.loads(metadata[_MAKER_KEY]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise store_error(path, "opened", f"its maker cannot be read ({error})") from error
+
+
+def _to_table(videos: Sequence[StoredVideo], schema: Any) -> Any:
+    columns = {
+        "content_hash": [video.content_hash for video in videos],
+        "path": [video.stamp.path_text for video in videos],
+        "size_bytes": [video.stamp.size_bytes for video in videos],
+        "mtime_ns": [video.stamp.mtime_ns for video in videos],
+        "num_frames": [len(video.frame_features) for video in videos],
+        "embed_dim": [video.frame_features.shape[1] for video in videos],
+        "duration_seconds": [video.duration_seconds for video in videos],
+        "pts_seconds": _lists([video.pts_seconds for video in videos]),
+        "frame_features": _lists([video.frame_features.reshape(-1) for video in videos]),
+    }
+    return pa.table(columns, schema=schema)
+
+
+def _lists(values: Sequence[npt.NDArray[Any]]) -> Any:
+    offsets = np.cumsum([0, *(len(value) for value in values)], dtype=np.int64)
+    return pa.LargeListArray.from_arrays(offsets, np.concatenate(values))
+
+
+def _to_features(batch: Any) -> Iterator[tuple[str, FrameFeatures]]:
+    columns = {name: batch.column(name) for name in _FEATURE_COLUMNS}
+    for row in range(batch.num_rows):
+        pts_seconds = columns["pts_seconds"][row].values.to_numpy()
+        flat = columns["frame_features"][row].values.to_numpy()
+        features = flat.astype(np.float32).reshape(len(pts_seconds), -1)
+        duration = columns["duration_seconds"][row].as_py()
+        yield columns["content_hash"][row].as_py(), FrameFeatures(features, pts_seconds.copy(), duration)
+
+
+def _hash_filter(content_hashes: Sequence[str]) -> str:
+    quoted = ", ".join("'" + content_hash.replace("'", "''") + "'" for content_hash in content_hashes)
+    return f"content_hash IN ({quoted})"
+
+
+def _stamp_or_none(path: Path) -> FileStamp | None:
+    try:
+        return stamp_file(path)
+    except (OSError, ValueError):
+        return None
+
+
+def _chunks(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (values[start : start + size] for start in range(0, len(values), size))
