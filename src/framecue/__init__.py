@@ -1,3 +1,63 @@
-"""framecue: teach a frozen CLIP your videos."""
+"""framecue: teach a frozen CLIP your videos.
+
+The verbs of the command line, in Python:
+
+    framecue.load(...)               a Predictor: classify, embed_video, embed_text
+    framecue.extract(...)            videos to stored frame features
+    framecue.load_config(...)        a typed run config
+    framecue.train_recognition(...)  a whole run: features, training, results, adapter
+    framecue.evaluate_adapter(...)   an adapter measured again
+    framecue.load_backbone(...)      the frozen CLIP itself
+
+Names are imported when they are first used, so that `import framecue` takes no time.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from framecue.api import Predictor, load
+    from framecue.backbone import Backbone, load_backbone
+    from framecue.config import RunConfig, load_config
+    from framecue.errors import FramecueError
+    from framecue.features.extract import extract
+    from framecue.training.recognition import evaluate_adapter, train_recognition
+
+_HOMES = {
+    "Backbone": "framecue.backbone",
+    "FramecueError": "framecue.errors",
+    "Predictor": "framecue.api",
+    "RunConfig": "framecue.config",
+    "evaluate_adapter": "framecue.training.recognition",
+    "extract": "framecue.features.extract",
+    "load": "framecue.api",
+    "load_backbone": "framecue.backbone",
+    "load_config": "framecue.config",
+    "train_recognition": "framecue.training.recognition",
+}
+
+__all__ = [
+    "Backbone",
+    "FramecueError",
+    "Predictor",
+    "RunConfig",
+    "__version__",
+    "evaluate_adapter",
+    "extract",
+    "load",
+    "load_backbone",
+    "load_config",
+    "train_recognition",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'framecue' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
