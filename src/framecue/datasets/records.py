@@ -26,15 +26,15 @@ Missing = Literal["error", "skip"]
 
 
 def load_data(data: DataConfig, *, missing: Missing | None = None) -> tuple[list[Record], list[Skipped]]:
-    """`load_records` for the data section of a run config, limited to `data.classes`; held-out classes are kept."""
-    records, skipped = load_records(
+    """`load_records` for the data section of a run config; held-out classes are kept."""
+    return load_records(
         data.source,
         format=data.format,
         annotations=data.annotations,
         split=data.split,
+        classes=data.classes,
         missing=missing or data.missing,
     )
-    return (records if data.classes is None else keep_classes(records, data.classes)), skipped
 
 
 def load_records(
@@ -43,6 +43,7 @@ def load_records(
     format: Format = "auto",
     annotations: str | Path | None = None,
     split: int = 1,
+    classes: Sequence[str] | None = None,
     missing: Missing = "error",
 ) -> tuple[list[Record], list[Skipped]]:
     """Labelled videos of a source, checked: files there, one spelling per class, no video in two parts.
@@ -52,6 +53,7 @@ def load_records(
             a folder with metadata.csv or metadata.jsonl, or with `annotations` the folder of videos.
         annotations: folder of official HMDB-51 or UCF-101 files.
         split: which official split.
+        classes: keep these alone; videos of others are neither checked nor listed as missing.
         missing: "skip" lists videos that are not there instead of raising.
 
     Returns:
@@ -78,6 +80,8 @@ def load_records(
     else:
         records = (read_hmdb51 if format == "hmdb51" else read_ucf101)(source, annotations, split=split)
         skipped = []
+    if classes is not None:
+        records = keep_classes(records, classes)
     _check_parts(records)
     present, absent = _present(records, source, missing)
     return present, skipped + absent
