@@ -15,6 +15,16 @@ def _group() -> None:
     """Train an adapter; one YAML file per run."""
 
 
+def _print_keys(asked: bool) -> None:
+    if not asked:
+        return
+    from framecue.config import describe_keys
+
+    for key, text, default in describe_keys():
+        typer.echo(f"{key}  [{'required' if default is None else f'default: {default}'}]\n    {text}")
+    raise typer.Exit
+
+
 @app.command()
 def recognition(
     config: Annotated[Path, typer.Option(help="YAML file of the run; configs/ has examples.")],
@@ -22,6 +32,9 @@ def recognition(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the config, such as train.lr=3e-4.")
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever the run's folder holds.")] = False,
+    keys: Annotated[
+        bool, typer.Option("--keys", is_eager=True, callback=_print_keys, help="List every config key, and exit.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on standard output.")] = False,
 ) -> None:
     """Train action recognition: extract what is missing, train, choose weights on val, measure on test.
