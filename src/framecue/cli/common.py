@@ -3,13 +3,14 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
 if TYPE_CHECKING:
+    from framecue.features.extract import ExtractionProgress
     from framecue.types import Skipped
 
 DEFAULT_BACKBONE = "openai/clip-vit-base-patch16"
@@ -17,20 +18,52 @@ EXIT_SKIPPED = 3
 
 _PLAIN_LINE_SECONDS = 15.0
 
-ShowProgress = Callable[[float, str], None]
-"""How many are done, and a short note such as the rate."""
+
+def note(line: str) -> None:
+    """One line for people, on standard error."""
+    typer.echo(line, err=True)
 
 
-def verb_app() -> typer.Typer:
-    """The Typer app of one verb. Plain help: rich panels double the time that help takes to appear."""
-    return typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+def print_json(value: Any) -> None:
+    """Escapes all but ASCII, so that file names of any bytes pass through any terminal and any pipe."""
+    typer.echo(json.dumps(value, indent=2))
+
+
+def skipped_json(skipped: "Sequence[Skipped]") -> list[dict[str, str]]:
+    return [{"path": str(item.path), "reason": item.reason} for item in skipped]
+
+
+def exit_for_skipped(skipped: "Sequence[Skipped]") -> None:
+    """If anything was skipped, lists it with reasons on standard error and ends the verb with exit code 3."""
+    if not skipped:
+        return
+    note(f"{len(skipped)} skipped:")
+    for item in skipped:
+        note(f"  {item.path}: {item.reason}")
+    raise typer.Exit(EXIT_SKIPPED)
+
+
+class Bars:
+    """One progress display for the phases of a verb; its methods are the callbacks that the library takes."""
+
+    def __init__(self, display: "_Display") -> None:
+        self._display = display
+
+    def extraction(self, state: "ExtractionProgress") -> None:
+        """Videos done, and frames per second."""
+        rate = state.num_frames / max(state.elapsed_seconds, 1e-9)
+        self._display.show("videos", state.videos_done, state.num_videos, f"{rate:.0f} frames/s")
+
+    def step(self, done: int, total: int, numbers: Mapping[str, float]) -> None:
+        """Training steps done, and the latest numbers."""
+        self._display.show("steps", done, total, " ".join(f"{name} {value:.4g}" for name, value in numbers.items()))
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[ShowProgress]:
-    """A bar with count and time left on standard error; where that is no terminal, a line now and then."""
+def progress_bars() -> Iterator[Bars]:
+    """Bars with count, rate and time left on standard error; where that is no terminal, a line now and then."""
     if not sys.stderr.isatty():
-        yield _plain_progress(what, total)
+        yield Bars(_PlainDisplay())
         return
     from rich.console import Console
     from rich.progress import (
@@ -51,47 +84,36 @@ def progress(what: str, total: int) -> Iterator[ShowProgress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total, note="")
-        yield lambda done, note: bar.update(task, completed=done, note=note)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield Bars(_RichDisplay(progress))
 
 
-def print_skipped(skipped: "Sequence[Skipped]") -> None:
-    """Lists on standard error what was left out, and why."""
-    if skipped:
-        typer.echo(f"{len(skipped)} skipped:", err=True)
-    for item in skipped:
-        typer.echo(f"  {item.path}: {item.reason}", err=True)
+class _Display(Protocol):
+    def show(self, phase: str, done: int, total: int, remark: str) -> None: ...
 
 
-def skipped_json(skipped: "Sequence[Skipped]") -> list[dict[str, str]]:
-    return [{"path": str(item.path), "reason": item.reason} for item in skipped]
+class _RichDisplay:
+    def __init__(self, progress: Any) -> None:
+        self._progress = progress
+        self._tasks: dict[str, Any] = {}
+
+    def show(self, phase: str, done: int, total: int, remark: str) -> None:
+        if phase not in self._tasks:
+            self._tasks[phase] = self._progress.add_task(phase, total=total, note="")
+        self._progress.update(self._tasks[phase], completed=done, total=total, note=remark)
 
 
-def print_json(value: Any) -> None:
-    """Escapes all but ASCII, so that file names of any bytes pass through any terminal and any pipe."""
-    typer.echo(json.dumps(value, indent=2))
+class _PlainDisplay:
+    def __init__(self) -> None:
+        self._phase: str | None = None
 
-
-def exit_if_skipped(skipped: "Sequence[Skipped]") -> None:
-    """Ends the verb with the exit code for "finished, but some inputs were skipped"."""
-    if skipped:
-        raise typer.Exit(EXIT_SKIPPED)
-
-
-def _plain_progress(what: str, total: int) -> ShowProgress:
-    started = shown = time.monotonic()
-    first: float | None = None
-
-    def show(done: float, note: str) -> None:
-        nonlocal first, shown
+    def show(self, phase: str, done: int, total: int, remark: str) -> None:
         now = time.monotonic()
-        first = done if first is None else first  # what was done before does not count for the rate
-        if now - shown < _PLAIN_LINE_SECONDS:
+        if phase != self._phase:  # what was done before this run does not count for its rate
+            self._phase, self._first_done, self._started, self._shown = phase, done, now, now
+        if now - self._shown < _PLAIN_LINE_SECONDS:
             return
-        shown = now
-        gained = done - first
-        left = f"{(now - started) * (total - done) / gained:.0f} s left" if gained else "time left not known yet"
-        typer.echo(f"{what}: {done:.0f}/{total}, {note}, {left}", err=True)
-
-    return show
+        self._shown = now
+        gained = done - self._first_done
+        left = f"{(now - self._started) * (total - done) / gained:.0f} s left" if gained else "time left not known yet"
+        note(f"{phase}: {done}/{total}, {remark}, {left}")

@@ -1,27 +1,13 @@
 """framecue extract: videos to stored frame features."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from framecue.cli.common import (
-    DEFAULT_BACKBONE,
-    exit_if_skipped,
-    print_json,
-    print_skipped,
-    progress,
-    skipped_json,
-    verb_app,
-)
-
-if TYPE_CHECKING:
-    from framecue.features.extract import ExtractionProgress
-
-app = verb_app()
+from framecue.cli.common import DEFAULT_BACKBONE, exit_for_skipped, print_json, progress_bars, skipped_json
 
 
-@app.command()
 def extract(
     sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Video files, and folders of them.")],
     store: Annotated[Path, typer.Option(help="Folder of the feature store; made if it is not there.")],
@@ -39,7 +25,7 @@ def extract(
         int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors - 1, at most 16")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N; auto takes a GPU if any.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output.")] = False,
 ) -> None:
     """Store the frame features of videos.
 
@@ -56,11 +42,7 @@ def extract(
     from framecue.features.extract import extract as extract_features
 
     loaded = load_backbone(backbone, device=device, precision=precision)
-    with progress("videos", len(paths)) as show:
-
-        def on_progress(state: "ExtractionProgress") -> None:
-            show(state.videos_done, f"{state.num_frames / max(state.elapsed_seconds, 1e-9):.0f} frames/s")
-
+    with progress_bars() as bars:
         summary = extract_features(
             paths,
             backbone=loaded,
@@ -69,10 +51,10 @@ def extract(
             dtype=dtype,
             batch_frames=batch_frames,
             decode_workers=decode_workers,
-            on_progress=on_progress,
+            on_progress=bars.extraction,
         )
     rate = summary.num_frames / max(summary.elapsed_seconds, 1e-9)
-    if as_json:
+    if json:
         print_json(
             {
                 "store": str(store),
@@ -89,5 +71,4 @@ def extract(
             f"{summary.extracted} videos extracted ({summary.num_frames} frames, {rate:.0f} frames/s), "
             f"{summary.already_stored} stored before, {len(summary.skipped)} skipped; store: {store}"
         )
-    print_skipped(summary.skipped)
-    exit_if_skipped(summary.skipped)
+    exit_for_skipped(summary.skipped)

@@ -5,15 +5,15 @@ import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from framecue.cli.common import verb_app
 from framecue.errors import FramecueError, UsageError
 
-# verb: help line. Each is a file of its name in this folder, imported when it is called, with its Typer as `app`.
+# verb: help line. Each is a file of its name in this folder, imported when it is called; it holds a function of that name
+# or, for nested verbs, a Typer named `app`.
 VERBS = {
     "extract": "Store the frame features of videos; resumes.",
     "train": "Train an adapter; one YAML file per run.",
@@ -41,7 +41,19 @@ class VerbGroup(TyperGroup):
 
 def load_verb(verb: str) -> Any:
     """Imports the verb's file and gives its command."""
-    return typer.main.get_command(importlib.import_module(f"framecue.cli.{verb}").app)
+    module = importlib.import_module(f"framecue.cli.{verb}")
+    holder = _plain_typer()
+    holder.callback()(lambda: None)
+    if hasattr(module, "app"):
+        holder.add_typer(module.app, name=verb)
+    else:
+        holder.command(verb)(getattr(module, verb))
+    return cast(TyperGroup, typer.main.get_command(holder)).commands[verb]
+
+
+def _plain_typer() -> typer.Typer:
+    """Plain help: rich panels double the time that help takes to appear."""
+    return typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
 
 
 @contextmanager
@@ -66,7 +78,7 @@ def _fail(message: str, exit_code: int) -> None:
     raise typer.Exit(exit_code) from None
 
 
-app = verb_app()
+app = _plain_typer()
 
 
 @app.callback(cls=VerbGroup, invoke_without_command=True)
