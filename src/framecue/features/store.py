@@ -1,55 +1,37 @@
 """Frame features on disk: one Lance table in one folder, one row per video, all of one maker."""
 
-import json
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import lance
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from framecue.errors import MakerMismatchError, StoreError
 from framecue.features.identity import FileStamp, hash_file, path_text, stamp_file
-from framecue.features.store_errors import is_disk_full, lance_errors, mismatch, store_error
+from framecue.features.store_errors import lance_errors, mismatch, retrying
+from framecue.features.store_rows import (
+    FEATURE_COLUMNS,
+    IDENTITY_COLUMNS,
+    StoredVideo,
+    read_maker,
+    table_schema,
+    to_features,
+    to_table,
+)
 from framecue.types import FrameFeatures, Maker
 
-FORMAT_VERSION = "1"
-
-_FORMAT_KEY, _MAKER_KEY = b"framecue.features.format", b"framecue.features.maker"
-_IDENTITY_COLUMNS = ["content_hash", "path", "size_bytes", "mtime_ns"]
-_FEATURE_COLUMNS = ["content_hash", "pts_seconds", "duration_seconds", "frame_features"]
+__all__ = ["FeatureStore", "StoreInfo", "StoredVideo"]
 
 _ROWS_PER_FRAGMENT = 1024
 """Compaction rewrites the last, incomplete fragment: enough rows to be few files, few enough to be cheap."""
 _ROWS_PER_READ = 64
 """Rows of features held at a time while compacting or reading."""
-_APPEND_ATTEMPTS = 8
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, eq=False)
-class StoredVideo:
-    """One row: the features of one video, and which file they came from.
-
-    Attributes:
-        stamp: the file as it was when it was read.
-        frame_features: [T, D], float16 or float32 as the store's maker says.
-        pts_seconds: float64 [T].
-    """
-
-    content_hash: str
-    stamp: FileStamp
-    frame_features: npt.NDArray[Any]
-    pts_seconds: npt.NDArray[np.float64]
-    duration_seconds: float
 
 
 @dataclass(frozen=True)
@@ -104,7 +86,7 @@ class FeatureStore:
             raise StoreError(f"Feature store {path} is not there; make it with: framecue extract SOURCE --store {path}")
         with lance_errors(path, "opened"):
             dataset = _open_table(path)
-            return cls(path, dataset, _read_maker(path, dataset.schema.metadata or {}))
+            return cls(path, dataset, read_maker(path, dataset.schema.metadata or {}))
 
     def contains(self, content_hash: str) -> bool:
         """Whether the features of a file with this content are stored."""
@@ -114,8 +96,7 @@ class FeatureStore:
         """Those of the hashes that are stored by now, by whichever process."""
         wanted = set(content_hashes)
         stored: set[str] = set()
-        with lance_errors(self.path, "read"):
-            self._dataset = _open_table(self.path)
+        self._refresh()
         for chunk in _chunks(sorted(wanted), 1024):
             table = self._read(["content_hash"], _hash_filter(chunk))
             stored.update(table.column("content_hash").to_pylist())
@@ -133,7 +114,7 @@ class FeatureStore:
 
         def scan(dataset: Any) -> dict[FileStamp, str]:
             found = {}
-            for batch in dataset.to_batches(columns=_IDENTITY_COLUMNS):
+            for batch in dataset.to_batches(columns=IDENTITY_COLUMNS):
                 for content_hash, text, size, mtime in zip(*(column.to_pylist() for column in batch), strict=True):
                     if wanted.get(text) == (stamp := FileStamp(text, size, mtime)):
                         found[stamp] = content_hash
@@ -169,10 +150,10 @@ class FeatureStore:
         Raises:
             StoreError: nothing is stored for one of them.
         """
-        found: dict[str, FrameFeatures] = {}
-        for chunk in _chunks(sorted(set(content_hashes)), _ROWS_PER_READ):
-            for row in self._read(_FEATURE_COLUMNS, _hash_filter(chunk)).to_batches():
-                found.update(_to_features(row))
+        found = self._fetch(set(content_hashes))
+        if len(found) < len(set(content_hashes)):  # another process may have stored the rest since this was opened
+            self._refresh()
+            found |= self._fetch(set(content_hashes) - set(found))
         absent = [content_hash for content_hash in content_hashes if content_hash not in found]
         if absent:
             raise StoreError(
@@ -195,17 +176,9 @@ class FeatureStore:
         """
         if not videos:
             return
-        table = _to_table(videos, self._dataset.schema)
+        table = to_table(videos, self._dataset.schema)
         with lance_errors(self.path, "written"):
-            for attempt in range(_APPEND_ATTEMPTS):
-                try:
-                    self._dataset = lance.write_dataset(table, _uri(self.path), mode="append")
-                    return
-                except (OSError, ValueError, RuntimeError) as error:
-                    # Another process compacted the table meanwhile: start from its latest version.
-                    if is_disk_full(error) or attempt == _APPEND_ATTEMPTS - 1:
-                        raise
-                    time.sleep(0.05 * 2**attempt * (0.5 + np.random.default_rng().random()))
+            self._dataset = retrying(lambda: lance.write_dataset(table, _uri(self.path), mode="append"))
 
     def compact(self) -> None:
         """Merges the many small pieces that commits leave, and drops what is no longer needed. For the end of a run.
@@ -214,15 +187,7 @@ class FeatureStore:
             StoreError: the disk is full or cannot be written; every stored video is kept.
         """
         with lance_errors(self.path, "compacted"):
-            dataset = _open_table(self.path)
-            try:
-                dataset.optimize.compact_files(
-                    target_rows_per_fragment=_ROWS_PER_FRAGMENT, batch_size=_ROWS_PER_READ, num_threads=1
-                )
-                dataset.cleanup_old_versions(older_than=timedelta(0))
-            except (OSError, ValueError, RuntimeError) as error:
-                if "conflict" not in str(error).lower():  # else another process is at it
-                    raise
+            retrying(lambda: _compact(self.path))
             self._dataset = _open_table(self.path)
 
     def info(self) -> StoreInfo:
@@ -238,6 +203,17 @@ class FeatureStore:
             size_bytes=_folder_bytes(self.path),
         )
 
+    def _fetch(self, content_hashes: set[str]) -> dict[str, FrameFeatures]:
+        found: dict[str, FrameFeatures] = {}
+        for chunk in _chunks(sorted(content_hashes), _ROWS_PER_READ):
+            for batch in self._read(FEATURE_COLUMNS, _hash_filter(chunk)).to_batches():
+                found.update(to_features(batch))
+        return found
+
+    def _refresh(self) -> None:
+        with lance_errors(self.path, "read"):
+            self._reopen()
+
     def _read(self, columns: list[str], row_filter: str | None = None) -> Any:
         return self._reading(lambda dataset: dataset.to_table(columns=columns, filter=row_filter))
 
@@ -247,8 +223,11 @@ class FeatureStore:
                 return read(self._dataset)
             except (OSError, ValueError, RuntimeError):
                 # Another process may have compacted the table and dropped this version; the latest has the same rows.
-                self._dataset = _open_table(self.path)
-                return read(self._dataset)
+                return retrying(lambda: read(self._reopen()))
+
+    def _reopen(self) -> Any:
+        self._dataset = _open_table(self.path)
+        return self._dataset
 
     def _hash(self, path: Path) -> str | None:
         stamp = _stamp_or_none(path)
@@ -270,22 +249,6 @@ class FeatureStore:
         return {texts[text]: content_hash for content_hash, text in rows if text in texts}
 
 
-def _schema(maker: Maker) -> Any:
-    fields = [
-        ("content_hash", pa.string()),
-        ("path", pa.string()),
-        ("size_bytes", pa.int64()),
-        ("mtime_ns", pa.int64()),
-        ("num_frames", pa.int64()),
-        ("embed_dim", pa.int64()),
-        ("duration_seconds", pa.float64()),
-        ("pts_seconds", pa.large_list(pa.float64())),
-        ("frame_features", pa.large_list(pa.float32() if maker.dtype == "float32" else pa.float16())),
-    ]
-    metadata = {_FORMAT_KEY: FORMAT_VERSION.encode(), _MAKER_KEY: json.dumps(asdict(maker)).encode()}
-    return pa.schema(fields, metadata=metadata)
-
-
 def _uri(path: Path) -> str:
     return os.path.abspath(path)
 
@@ -296,7 +259,20 @@ def _folder_bytes(path: Path) -> int:
 
 
 def _open_table(path: Path) -> Any:
-    return lance.dataset(_uri(path))
+    return retrying(lambda: lance.dataset(_uri(path)))
+
+
+def _compact(path: Path) -> None:
+    dataset = _open_table(path)
+    try:
+        dataset.optimize.compact_files(
+            target_rows_per_fragment=_ROWS_PER_FRAGMENT, batch_size=_ROWS_PER_READ, num_threads=1
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        if "conflict" in str(error).lower():  # another process is at it
+            return
+        raise
+    dataset.cleanup_old_versions(older_than=timedelta(0))
 
 
 def _has_table(path: Path) -> bool:
@@ -320,58 +296,13 @@ def _has_table(path: Path) -> bool:
 
 
 def _create(path: Path, maker: Maker) -> None:
-    schema = _schema(maker)
+    schema = table_schema(maker)
     with lance_errors(path, "created"):
         try:
             lance.write_dataset(schema.empty_table(), _uri(path), schema=schema, mode="create")
         except OSError:
             if not _has_table(path):  # else another process was quicker
                 raise
-
-
-def _read_maker(path: Path, metadata: dict[bytes, bytes]) -> Maker:
-    version = metadata.get(_FORMAT_KEY, b"").decode()
-    if not version:
-        raise StoreError(f"{path} is a Lance table, but not one of frame features; name another folder.")
-    if version != FORMAT_VERSION:
-        raise StoreError(
-            f"Feature store {path} has format {version}, this framecue reads {FORMAT_VERSION}; "
-            "use the framecue that wrote it, or extract into another folder."
-        )
-    try:
-        return Maker(**json.loads(metadata[_MAKER_KEY]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise store_error(path, "opened", f"its maker cannot be read ({error})") from error
-
-
-def _to_table(videos: Sequence[StoredVideo], schema: Any) -> Any:
-    columns = {
-        "content_hash": [video.content_hash for video in videos],
-        "path": [video.stamp.path_text for video in videos],
-        "size_bytes": [video.stamp.size_bytes for video in videos],
-        "mtime_ns": [video.stamp.mtime_ns for video in videos],
-        "num_frames": [len(video.frame_features) for video in videos],
-        "embed_dim": [video.frame_features.shape[1] for video in videos],
-        "duration_seconds": [video.duration_seconds for video in videos],
-        "pts_seconds": _lists([video.pts_seconds for video in videos]),
-        "frame_features": _lists([video.frame_features.reshape(-1) for video in videos]),
-    }
-    return pa.table(columns, schema=schema)
-
-
-def _lists(values: Sequence[npt.NDArray[Any]]) -> Any:
-    offsets = np.cumsum([0, *(len(value) for value in values)], dtype=np.int64)
-    return pa.LargeListArray.from_arrays(offsets, np.concatenate(values))
-
-
-def _to_features(batch: Any) -> Iterator[tuple[str, FrameFeatures]]:
-    columns = {name: batch.column(name) for name in _FEATURE_COLUMNS}
-    for row in range(batch.num_rows):
-        pts_seconds = columns["pts_seconds"][row].values.to_numpy()
-        flat = columns["frame_features"][row].values.to_numpy()
-        features = flat.astype(np.float32).reshape(len(pts_seconds), -1)
-        duration = columns["duration_seconds"][row].as_py()
-        yield columns["content_hash"][row].as_py(), FrameFeatures(features, pts_seconds.copy(), duration)
 
 
 def _hash_filter(content_hashes: Sequence[str]) -> str:

@@ -2,19 +2,24 @@
 
 import errno
 import json
+import random
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from framecue.errors import StoreError
 from framecue.types import Maker
 
+T = TypeVar("T")
+
+_ATTEMPTS, _FIRST_PAUSE_SECONDS = 6, 0.02
 # Lance appends the place in its own source, and sometimes its own prefix.
-_LANCE_NOISE = re.compile(r", \S+\.rs:\d+:\d+|LanceError\(\w+\): |External error: |Generic \w+ error: ")
+_LANCE_NOISE = re.compile(r", \S+\.rs:\d+:\d+|LanceError\(\w+\): |External error: |Generic \S+ error: ")
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -22,6 +27,18 @@ def is_disk_full(error: BaseException) -> bool:
         return True
     text = str(error)  # Lance raises OSError without errno
     return f"os error {errno.ENOSPC}" in text or f"os error {errno.EDQUOT}" in text
+
+
+def retrying(action: Callable[[], T]) -> T:
+    """Tries again after a moment: another process may be compacting the table, the next try meets its new version."""
+    for attempt in range(_ATTEMPTS - 1):
+        try:
+            return action()
+        except (OSError, ValueError, RuntimeError) as error:
+            if is_disk_full(error):
+                raise
+            time.sleep(_FIRST_PAUSE_SECONDS * 2**attempt * random.SystemRandom().uniform(0.5, 1.5))
+    return action()
 
 
 @contextmanager

@@ -1,0 +1,49 @@
+"""A real but tiny stand-in for a backbone, for tests of what lies around it."""
+
+import json
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ColorPreprocessing:
+    """Squashes frames to S by S."""
+
+    image_size: int = 16
+
+    @property
+    def text(self) -> str:
+        return json.dumps({"image_size": self.image_size, "resize": "squash"})
+
+    def resize_crop(self, frames: Tensor) -> Tensor:
+        return F.interpolate(frames.float(), size=(self.image_size, self.image_size), mode="area").round().byte()
+
+
+class ColorBackbone:
+    """Embeds a frame as 8 numbers: mean of each color, spread of each color, mean of the left and of the upper half.
+
+    Frame by frame and in float64, so that the batch a frame is in does not change its features by one bit.
+    """
+
+    embed_dim = 8
+    precision = "fp32"
+
+    def __init__(self, *, name: str = "color", weights_hash: str = "c0104" * 12, image_size: int = 16) -> None:
+        self.name, self.weights_hash = name, weights_hash
+        self.preprocessing = ColorPreprocessing(image_size)
+        self.batch_sizes: list[int] = []
+
+    @torch.no_grad()
+    def encode_frames(self, frames: Tensor) -> Tensor:
+        self.batch_sizes.append(len(frames))
+        half = self.preprocessing.image_size // 2
+        return torch.stack([self._encode(frame.double() / 255, half) for frame in frames]).float()
+
+    @staticmethod
+    def _encode(frame: Tensor, half: int) -> Tensor:
+        flat = frame.flatten(1)
+        halves = torch.stack([frame[:, :, :half].mean(), frame[:, :half].mean()])
+        return torch.cat([flat.mean(1), flat.std(1), halves])
