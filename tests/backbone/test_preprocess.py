@@ -33,8 +33,10 @@ def test_official_tensor(shared_data):
 
 
 @pytest.mark.parametrize("processor", [CLIPImageProcessorPil(), SiglipImageProcessorPil()], ids=["clip", "siglip"])
-@pytest.mark.parametrize("height_width", [(240, 320), (112, 128), (64, 64), (480, 270), (1, 1), (226, 302)])
+@pytest.mark.parametrize("height_width", [(240, 320), (112, 128), (64, 64), (300, 270), (1, 1), (300, 400)])
 def test_own_image_processor(processor, height_width):
+    """Sizes at which Pillow, too, resizes rows before columns; from version 13 on it takes the cheaper order, and then
+    differs from its own earlier versions by several levels on noise."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (max(1, height_width[0] // 8), max(1, height_width[1] // 8), 3), dtype=np.uint8)
     image = np.asarray(Image.fromarray(coarse).resize(height_width[::-1], Image.Resampling.BICUBIC))

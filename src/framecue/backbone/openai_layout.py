@@ -4,6 +4,7 @@ The layout is that of github.com/openai/CLIP `clip/model.py`; sizes are read off
 """
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,14 +59,18 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         except Exception as error:
             raise BackboneError(f"Backbone {path}: not a readable safetensors file ({_first_line(error)}).") from error
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         if "TorchScript" not in str(error):
             reason = _first_line(error)
             raise BackboneError(
                 f"Backbone {path}: not a checkpoint of plain tensors ({reason}); save its state_dict() anew."
             ) from error
-        loaded = torch.jit.load(str(path), map_location="cpu").state_dict()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchScript is deprecated; OpenAI's files are what they are
+            loaded = torch.jit.load(str(path), map_location="cpu").state_dict()
     state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else loaded
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise BackboneError(f"Backbone {path}: expected a state dict of tensors, found {type(state).__name__}.")
