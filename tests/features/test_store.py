@@ -168,6 +168,16 @@ def test_a_damaged_store_says_so_in_one_line(tmp_path: Path, part: str, how: str
     assert ".rs:" not in one_line(e)
 
 
+def test_damage_that_makes_lance_panic_is_one_line_too(tmp_path: Path) -> None:
+    store = FeatureStore.open(tmp_path / "store", MAKER)
+    store.append([make_video(1)])
+    newest = min((tmp_path / "store" / "_versions").glob("*.manifest"))  # their numbers count down
+    newest.write_bytes(newest.read_bytes().replace(b"halffloat", b"halfboat?"))
+    with pytest.raises(StoreError) as error:
+        FeatureStore.read_only(tmp_path / "store")
+    assert "Unsupported logical type" in one_line(error)
+
+
 def test_what_is_not_stored_is_named(tmp_path: Path) -> None:
     store = FeatureStore.open(tmp_path / "store", MAKER)
     store.append([make_video(1)])

@@ -54,7 +54,16 @@ def lance_errors(path: Path, doing: str) -> Iterator[None]:
                 f"Feature store {path} cannot be {doing}: the disk is full; what was committed is kept: "
                 "free some space and run the same command again."
             ) from error
-        raise store_error(path, doing, " ".join(_LANCE_NOISE.sub("", str(error)).split())[:240]) from error
+        raise store_error(path, doing, _one_line(error)) from error
+    except BaseException as error:
+        # Some damage makes Lance's Rust code panic, which no Exception is; the class cannot be imported.
+        if type(error).__name__ == "PanicException":
+            raise store_error(path, doing, _one_line(error)) from error
+        raise
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(_LANCE_NOISE.sub("", str(error)).split())[:240]
 
 
 def store_error(path: Path, doing: str, reason: str) -> StoreError:
