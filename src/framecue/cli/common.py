@@ -52,11 +52,15 @@ class Bars:
     def extraction(self, state: "ExtractionProgress") -> None:
         """Videos done, and frames per second."""
         rate = state.num_frames / max(state.elapsed_seconds, 1e-9)
-        self._display.show("videos", state.videos_done, state.num_videos, f"{rate:.0f} frames/s")
+        self.phase("videos", state.videos_done, state.num_videos, f"{rate:.0f} frames/s")
 
     def step(self, done: int, total: int, numbers: Mapping[str, float]) -> None:
         """Training steps done, and the latest numbers."""
-        self._display.show("steps", done, total, " ".join(f"{name} {value:.4g}" for name, value in numbers.items()))
+        self.phase("steps", done, total, " ".join(f"{name} {value:.4g}" for name, value in numbers.items()))
+
+    def phase(self, name: str, done: int, total: int, remark: str) -> None:
+        """Any other phase; each name has a bar of its own."""
+        self._display.show(name, done, total, remark)
 
 
 @contextmanager

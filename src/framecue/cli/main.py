@@ -12,9 +12,10 @@ from typer.core import TyperCommand, TyperGroup
 
 from framecue.errors import FramecueError, UsageError
 
-# verb: help line. Each is a file of its name in this folder, imported when it is called; it holds a function of that name
-# or, for nested verbs, a Typer named `app`.
+# verb: help line. Each is a file of its name in this folder, imported when it is called, with a function of that name
+# in it or, for nested verbs, a Typer named `app`.
 VERBS = {
+    "demo": "Show the whole product on built-in videos, offline.",
     "extract": "Store the frame features of videos; resumes.",
     "train": "Train an adapter; one YAML file per run.",
     "evaluate": "Measure an adapter, with the baselines beside it.",

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -23,6 +23,8 @@ NUM_FRAMES = 24
 SPLITS = ("train", "val", "test")
 CRF = 18
 SHARE_DISTRACTOR = 0.15
+
+Job = tuple[Path, str, str, int, int]
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def write_world(
     classes: Sequence[str] = SEEN_CLASSES,
     videos_per_class: Mapping[str, int],
     workers: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Write `out_dir/<split>/<class name>/<stem>.mp4` and `out_dir/captions.jsonl`; files that exist are kept.
 
@@ -81,6 +84,7 @@ def write_world(
         classes: class names from `SEEN_CLASSES` and `NOVEL_CLASSES`.
         videos_per_class: number of videos of every class, by split name out of "train", "val", "test".
         workers: processes; default one per core, 0 = in this process.
+        on_progress: called with the number of videos done and in all, after each.
 
     Returns:
         Number of files written now.
@@ -96,12 +100,11 @@ def write_world(
         for label in classes
         for index in range(videos_per_class.get(split, 0))
     ]
-    if workers == 0:
-        lines = [_write_clip(*job) for job in jobs]
-    else:
-        # Not forked: a process that already runs PyTorch's threads cannot be forked safely.
-        with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-            lines = list(pool.map(_write_clip, *zip(*jobs, strict=True), chunksize=8))
+    lines = []
+    for entry in _write_clips(jobs, workers):
+        lines.append(entry)
+        if on_progress is not None:
+            on_progress(len(lines), len(jobs))
     _write_text(out_dir / "captions.jsonl", "".join(json.dumps(entry) + "\n" for entry, _ in lines))
     return sum(written for _, written in lines)
 
@@ -119,6 +122,15 @@ def _write_clip(out_dir: Path, split: str, label: str, index: int, seed: int) ->
     if written:
         write_video(path, clip.frames, FPS, crf=CRF, intra_only=True)
     return {"path": path.relative_to(out_dir).as_posix(), "label": label, "caption": clip.caption}, written
+
+
+def _write_clips(jobs: Sequence[Job], workers: int | None) -> Iterator[tuple[dict[str, str], bool]]:
+    if workers == 0:
+        yield from (_write_clip(*job) for job in jobs)
+        return
+    # Not forked: a process that already runs PyTorch's threads cannot be forked safely.
+    with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_write_clip, *zip(*jobs, strict=True), chunksize=8)
 
 
 def _claim(out_dir: Path, recipe: dict[str, object]) -> None:

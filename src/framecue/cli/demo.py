@@ -1,0 +1,74 @@
+"""framecue demo --out DIR"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from framecue.cli.common import exit_for_skipped, note, progress_bars
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from framecue.report.demo import DemoResult
+
+
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for videos, features, runs and the report.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each method, with seeds 0, 1, ...")] = 3,
+    restart: Annotated[bool, typer.Option("--restart", help="Train anew; videos and features are kept.")] = False,
+) -> None:
+    """Show the whole product on built-in videos, offline, in minutes.
+
+    Renders videos of moving shapes, extracts features, trains with and without a sense of time, measures both beside
+    frozen CLIP and a linear probe, and classifies new files. Ends with a table, DIR/results.json and DIR/report.html.
+    Run the same command again after an interruption: it goes on where it stopped.
+    """
+    note("framecue demo: rendering, extracting, training; about three minutes on two cores")
+
+    from framecue.report.demo import run_demo
+
+    command = " ".join(["framecue", *sys.argv[1:]])
+    with progress_bars() as bars:
+        result = run_demo(out, seeds=range(seeds), restart=restart, command=command, progress=bars.phase)
+    _print(result)
+    exit_for_skipped(result.skipped)
+
+
+def _print(result: "DemoResult") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from framecue.report.page import LEGEND
+    from framecue.report.summary import GROUP_NAMES, METHODS
+
+    results, console = result.results, Console()
+    table = Table(
+        title=f"top-1 on test videos in %, mean ± std over {len(results['seeds'])} seeds", title_justify="left"
+    )
+    table.add_column("method")
+    for name in GROUP_NAMES.values():
+        table.add_column(name, justify="right")
+    for method in METHODS:
+        cells = [_cell(results["accuracy"][method][group]) for group in GROUP_NAMES]
+        table.add_row(f"{method}  {LEGEND[method][0]}", *cells)
+    table.add_section()
+    limits = [results["order_blind_ceiling"][group] for group in GROUP_NAMES]
+    table.add_row(
+        "ceiling of any model blind to order",
+        *("-" if limit is None or limit >= 1 else f"{100 * limit:.1f}" for limit in limits),
+        style="dim",
+    )
+    console.print(table)
+    console.print(result.headline, soft_wrap=True, highlight=False)
+    for truth, answer in result.new_files:
+        guesses = ", ".join(f"{label} {score:.0%}" for label, score in zip(answer.labels, answer.scores, strict=True))
+        console.print(f"new file {answer.path} ({truth}): {guesses}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"{result.results_path}\n{result.page_path}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _cell(cell: "Mapping[str, Any] | None") -> str:
+    if cell is None:
+        return "-"
+    return f"{100 * cell['mean']:.1f}" + (f" ± {100 * cell['std']:.1f}" if cell["std"] is not None else "")

@@ -1,0 +1,86 @@
+"""Which test videos a report shows, and what the models say of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from framecue.datasets.feature_set import FeatureSet
+from framecue.datasets.world import order_pairs
+from framecue.models.video_text import VideoTextModel
+from framecue.report.page import Strip
+from framecue.tasks.baselines import zero_shot_scores
+from framecue.tasks.recognition import Scores, predict_scores
+from framecue.tasks.recognition_data import RecognitionData
+from framecue.video.reader import read_video
+from framecue.video.sampling import Sampling
+
+TOP_K = 3
+NUM_FRAMES = 8
+NUM_RIGHT, NUM_WRONG = 3, 3
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """Probabilities [B, N] of the two models for the videos of a part."""
+
+    part: FeatureSet
+    a5: Scores
+    bi: Scores
+
+    def right(self, scores: Scores) -> npt.NDArray[np.bool_]:
+        return scores.argmax(axis=1) == self.part.targets
+
+    def strip(self, row: int) -> Strip:
+        names, record = self.part.class_names, self.part.records[row]
+        answers = {}
+        for method, scores in (("A5", self.a5), ("B-I", self.bi)):
+            best = np.argsort(-scores[row], kind="stable")[:TOP_K]
+            answers[method] = [(names[index], float(scores[row, index])) for index in best]
+        return Strip(record.label or "", film_frames(record.path), answers, record.path.name)
+
+
+def pick_strips(
+    data: RecognitionData, model: VideoTextModel, templates: Sequence[str], *, window: int = 16
+) -> tuple[list[Strip], list[Strip]]:
+    """With the answers of a trained A5 and of B-I: one order pair's twin videos, and other test videos.
+
+    The twins are the first that A5 tells apart, or the first ones; the others are right and wrong ones of many classes.
+    """
+    part = data.test
+    names = part.class_names
+    judged = _Judged(
+        part,
+        predict_scores(model, part, names, window=window, num_views=1),
+        zero_shot_scores(model.backbone, part, names, templates, window=window, num_views=1),
+    )
+    a5_right, bi_right = judged.right(judged.a5), judged.right(judged.bi)
+    twins = _twins(part)
+    twin = next((rows for rows in twins if a5_right[list(rows)].all()), twins[0] if twins else ())
+    order = np.random.default_rng(0).permutation(len(part))  # else all would be of the first classes
+    right = _of_distinct_classes(part, order[a5_right[order] & ~bi_right[order]], NUM_RIGHT)
+    wrong = _of_distinct_classes(part, order[~a5_right[order]], NUM_WRONG)
+    return [judged.strip(row) for row in twin], [judged.strip(row) for row in (*right, *wrong)]
+
+
+def film_frames(path: Path) -> npt.NDArray[np.uint8]:
+    """Frames spread evenly over the video, uint8 [8, H, W, 3]."""
+    return read_video(path, Sampling("uniform", NUM_FRAMES)).frames.transpose(0, 2, 3, 1)
+
+
+def _twins(part: FeatureSet) -> list[tuple[int, int]]:
+    """Rows of a test video and its reversal: the same number under the two names of a pair."""
+    row_of = {(record.label, record.path.stem.rpartition("_")[2]): row for row, record in enumerate(part.records)}
+    return [
+        (row, row_of[backward, number])
+        for forward, backward in order_pairs(part.class_names)
+        for (label, number), row in row_of.items()
+        if label == forward and (backward, number) in row_of
+    ]
+
+
+def _of_distinct_classes(part: FeatureSet, rows: npt.NDArray[np.int64], count: int) -> list[int]:
+    first = {int(part.targets[row]): int(row) for row in rows[::-1]}
+    return sorted(first.values(), key=list(rows).index)[:count]

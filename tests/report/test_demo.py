@@ -1,0 +1,98 @@
+"""The demo end to end, small: files, structure, resume, and that a repeated call gives the same bytes."""
+
+import json
+
+import pytest
+
+from framecue.errors import CheckpointError, ConfigError, DatasetError
+from framecue.report.demo import DemoPlan, run_demo
+from framecue.report.summary import GROUPS, METHODS
+
+PLAN = DemoPlan(
+    seen=("moving right", "moving left", "blinking"),
+    held_out=("swinging", "zigzagging"),
+    videos_per_class={"train": 3, "val": 2, "test": 2},
+    iterations={"A3": 6, "A5": 6},
+    batch_size=6,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def first(folder):
+    stages = []
+    result = run_demo(
+        folder, seeds=(0, 1), plan=PLAN, command="framecue demo", progress=lambda *state: stages.append(state)
+    )
+    return result, stages
+
+
+@pytest.mark.slow
+def test_demo_leaves_results_and_a_page(folder, first):
+    result, stages = first
+    results = json.loads((folder / "results.json").read_text())
+    assert results == json.loads(json.dumps(result.results))
+    assert list(results["accuracy"]) == list(METHODS)
+    for method, groups in results["accuracy"].items():
+        assert list(groups) == list(GROUPS)
+        for group, numbers in groups.items():
+            if (method, group) == ("B-II", "held_out"):
+                assert numbers is None
+            else:
+                assert len(numbers["values"]) == 2
+                assert 0 <= numbers["mean"] <= 1
+    for method in ("B-I", "A3"):
+        assert (
+            max(results["accuracy"][method]["order_pairs"]["values"]) <= results["order_blind_ceiling"]["order_pairs"]
+        )
+    assert results["accuracy"]["B-I"]["seen"]["std"] == 0
+    assert results["protocol"]["num_test_videos"] == 6
+    assert results["protocol"]["num_held_out_videos"] == 4
+    assert [entry["truth"] for entry in results["new_files"]] == ["moving right", "swinging"]
+    assert set(results["new_files"][1]["labels"]) == {"swinging", "zigzagging"}
+    assert all((folder / entry["path"]).is_file() for entry in results["new_files"])
+    assert "seconds" not in json.dumps(results["accuracy"])
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 4
+    assert "http://" not in page.replace("http://www.w3.org/", "")
+    last = {stage: (done, total) for stage, done, total, _ in stages}
+    assert all(done == total for done, total in last.values())
+    assert list(last) == [
+        "render videos",
+        "extract features",
+        *(f"train {method}, seed {seed}" for seed in (0, 1) for method in ("A3", "A5")),
+        "report",
+    ]
+
+
+@pytest.mark.slow
+def test_repeated_call_reuses_all_and_gives_the_same_bytes(folder, first):
+    kept = ["results.json", "report.html", "runs/A5-seed1/adapter/adapter.safetensors", "runs/A3-seed0/log.jsonl"]
+    before = {name: (folder / name).read_bytes() for name in kept}
+    videos = {path: path.stat().st_mtime_ns for path in (folder / "videos").rglob("*.mp4")}
+    stages = []
+    run_demo(folder, seeds=(0, 1), plan=PLAN, command="framecue demo", progress=lambda stage, *_: stages.append(stage))
+    assert {name: (folder / name).read_bytes() for name in kept} == before
+    assert {path: path.stat().st_mtime_ns for path in (folder / "videos").rglob("*.mp4")} == videos
+    assert not [stage for stage in stages if stage.startswith("train")]
+
+
+@pytest.mark.slow
+def test_folder_of_another_plan_is_refused(folder, first):
+    more_steps = DemoPlan(**{**PLAN.__dict__, "iterations": {"A3": 7, "A5": 7}})
+    with pytest.raises(CheckpointError, match="--restart"):
+        run_demo(folder, seeds=(0,), plan=more_steps)
+    more_videos = DemoPlan(**{**PLAN.__dict__, "videos_per_class": {"train": 4, "val": 2, "test": 2}})
+    with pytest.raises(DatasetError, match=r"world\.json"):
+        run_demo(folder, seeds=(0,), plan=more_videos)
+
+
+def test_out_that_is_a_file_is_refused(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    with pytest.raises(ConfigError, match="cannot be a folder"):
+        run_demo(path)
