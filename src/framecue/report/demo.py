@@ -7,13 +7,15 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from framecue.api import load
 from framecue.backbone import Backbone, load_backbone
@@ -83,6 +85,19 @@ class DemoResult:
     skipped: Sequence[Skipped]
 
 
+@contextmanager
+def _single_thread() -> Iterator[None]:
+    """One thread for tensors: these are small, threads that wait for each other cost more than they do, above all on a
+    busy machine, and so the results do not depend on the number of cores. Decoding has a thread of its own."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_single_thread()
 def run_demo(
     out: str | Path,
     *,
@@ -120,19 +135,16 @@ def run_demo(
     progress("report", 0, 1, "")
     adapter = by_method["A5"][0].adapter
     model = load_adapter(adapter, backbone).eval()
-    results["adapter"] = {"trained_numbers": num_trainable(model)}
     answers = _classify_new(out, adapter, plan)
-    results["new_files"] = [_as_plain(truth, answer, out) for truth, answer in answers]
+    results |= {
+        "adapter": {"trained_numbers": num_trainable(model)},
+        "new_files": [_as_plain(truth, answer, out) for truth, answer in answers],
+    }
     mirrored, samples = pick_strips(data, model, TEMPLATES)
-    content = PageContent(
-        results=results,
-        logs={method: [read_log(run.adapter.parent) for run in by_method[method]] for method in TRAINED},
-        mirrored=mirrored,
-        samples=samples,
-        new_files=[_new_strip(truth, answer, plan) for truth, answer in answers],
-    )
+    new_strips = [_new_strip(truth, answer, plan) for truth, answer in answers]
+    logs = {method: [read_log(run.adapter.parent) for run in by_method[method]] for method in TRAINED}
     write_text(out / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    write_text(out / PAGE, render_page(content))
+    write_text(out / PAGE, render_page(PageContent(results, logs, mirrored, samples, new_strips)))
     clock.lap("report")
     write_text(out / TIMINGS, json.dumps(clock.record(), indent=2) + "\n")
     progress("report", 1, 1, "")
