@@ -246,9 +246,11 @@ def test_a_full_disk_leaves_nothing_half_written(trained, config, tmp_path):
     if made.returncode:
         pytest.skip("a small file system can be mounted by root only")
     try:
-        store = f"features.store={trained / 'features.lance'}"
-        line = fails("train", "recognition", "--config", config, f"out={mount / 'run'}", store)
-        assert "disk is full" in line.lower()
+        words = [f"out={mount / 'run'}", f"features.store={trained / 'features.lance'}"]
+        command = [sys.executable, "-m", "framecue.cli.main", "train", "recognition", "--config", str(config), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.strip().splitlines()[-1].startswith("framecue: error: The disk is full"), done.stderr
         left = [path for path in mount.rglob("*") if path.suffix in (".pt", ".safetensors", ".tmp")]
         assert left == []
     finally:

@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 import framecue
 from framecue.backbone import Backbone
 from framecue.config import ModelConfig
 from framecue.errors import AdapterError, MakerMismatchError
-from framecue.files import atomic_path, write_text
+from framecue.files import write_bytes, write_text
 from framecue.models.builders import build_model
 from framecue.models.video_text import VideoTextModel
 
@@ -63,8 +63,7 @@ def save_adapter(folder: str | Path, model: VideoTextModel, card: AdapterCard) -
     """Write an adapter folder; tensors first, so that a folder with a card is whole."""
     folder = Path(folder)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with atomic_path(folder / TENSORS) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt", "framecue": framecue.__version__})
+    write_bytes(folder / TENSORS, save(tensors, metadata={"format": "pt", "framecue": framecue.__version__}))
     write_text(folder / CARD, json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
 
 

@@ -4,6 +4,7 @@ Every random draw of a step is made by the task from (seed, iteration), so the s
 that was interrupted and resumed equals one that was not, tensor for tensor.
 """
 
+import io
 import signal
 import threading
 import time
@@ -20,7 +21,7 @@ from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
 from framecue.config import TrainConfig
 from framecue.errors import CheckpointError
-from framecue.files import atomic_path
+from framecue.files import write_bytes
 from framecue.training.log import RunLog
 
 STATE = "train_state.pt"
@@ -158,17 +159,18 @@ def _validate(task: TrainableTask, state: TrainState) -> dict[str, float]:
 
 
 def _save(path: Path, model: nn.Module, optimizer: AdamW, schedule: Any, state: TrainState, fingerprint: str) -> None:
-    with atomic_path(path) as temporary:
-        torch.save(
-            {
-                "fingerprint": fingerprint,
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-                "state": asdict(state),
-            },
-            temporary,
-        )
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            "fingerprint": fingerprint,
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "schedule": schedule.state_dict(),
+            "state": asdict(state),
+        },
+        buffer,
+    )
+    write_bytes(path, buffer.getvalue())
 
 
 def _resume(path: Path, model: nn.Module, optimizer: AdamW, schedule: Any, fingerprint: str) -> TrainState:
