@@ -182,6 +182,7 @@ class _InFlight:
     pieces: list[npt.NDArray[Any]] = field(default_factory=list)
     pts_seconds: list[npt.NDArray[np.float64]] = field(default_factory=list)
     num_waiting: int = 0
+    is_finite: bool = True
     duration_seconds: float | None = None
 
     @property
@@ -236,6 +237,7 @@ class _Packer:
         self._owners, self._filled = [], 0
         for owner, count in owners:
             owner.pieces.append(features[start : start + count])
+            owner.is_finite = owner.is_finite and bool(np.isfinite(owner.pieces[-1]).all())
             owner.num_waiting -= count
             start += count
         return [owner for owner, _ in owners]
@@ -302,11 +304,10 @@ class _Run:
         for owner in candidates:
             if not owner.is_complete or self._in_flight.pop(owner.video, None) is None:
                 continue
-            row = owner.to_stored()
-            if np.isfinite(row.frame_features).all():
-                self._finished[owner.video] = row
+            if owner.is_finite:
+                self._finished[owner.video] = owner.to_stored()
             else:
-                reason = f"its features are not all finite numbers in {row.frame_features.dtype}; try float32"
+                reason = f"its features are not all finite numbers in {owner.pieces[0].dtype}; try float32"
                 self._skip(owner.video.path, reason, owner.video)
 
     def _skip(self, path: Path, reason: str, video: DecodedVideo | None) -> None:

@@ -87,7 +87,8 @@ def to_table(videos: Sequence[StoredVideo], schema: Any) -> Any:
 
 def _lists(values: Sequence[npt.NDArray[Any]]) -> Any:
     offsets = np.cumsum([0, *(len(value) for value in values)], dtype=np.int64)
-    return pa.LargeListArray.from_arrays(offsets, np.concatenate(values))
+    # One very long video is committed alone: spare its copy.
+    return pa.LargeListArray.from_arrays(offsets, values[0] if len(values) == 1 else np.concatenate(values))
 
 
 def to_features(batch: Any) -> Iterator[tuple[str, FrameFeatures]]:
