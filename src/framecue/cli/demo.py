@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
     from framecue.report.demo import DemoResult
 
+WHAT = {
+    "B-I": "frozen CLIP",
+    "B-II": "linear probe",
+    "A3": "learned prompts",
+    "A5": "prompts and time",
+}
+
 
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for videos, features, runs and the report.")],
@@ -40,23 +47,22 @@ def _print(result: "DemoResult") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from framecue.report.page import LEGEND
     from framecue.report.summary import GROUP_NAMES, METHODS
 
     results, console = result.results, Console()
     table = Table(
         title=f"top-1 on test videos in %, mean ± std over {len(results['seeds'])} seeds", title_justify="left"
     )
-    table.add_column("method")
-    for name in GROUP_NAMES.values():
-        table.add_column(name, justify="right")
+    table.add_column("method", no_wrap=True)
+    for name in ("all seen", "order pairs", "other seen", "held-out"):
+        table.add_column(name, justify="right", no_wrap=True)
     for method in METHODS:
         cells = [_cell(results["accuracy"][method][group]) for group in GROUP_NAMES]
-        table.add_row(f"{method}  {LEGEND[method][0]}", *cells)
+        table.add_row(f"{method:4} {WHAT[method]}", *cells)
     table.add_section()
     limits = [results["order_blind_ceiling"][group] for group in GROUP_NAMES]
     table.add_row(
-        "ceiling of any model blind to order",
+        "order-blind ceiling",
         *("-" if limit is None or limit >= 1 else f"{100 * limit:.1f}" for limit in limits),
         style="dim",
     )
@@ -65,7 +71,9 @@ def _print(result: "DemoResult") -> None:
     for truth, answer in result.new_files:
         guesses = ", ".join(f"{label} {score:.0%}" for label, score in zip(answer.labels, answer.scores, strict=True))
         console.print(f"new file {answer.path} ({truth}): {guesses}", soft_wrap=True, highlight=False, markup=False)
-    console.print(f"{result.results_path}\n{result.page_path}", soft_wrap=True, highlight=False, markup=False)
+    console.print(
+        f"numbers {result.results_path}\nreport {result.page_path}", soft_wrap=True, highlight=False, markup=False
+    )
 
 
 def _cell(cell: "Mapping[str, Any] | None") -> str:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from framecue.report.plots import COLORS, accuracy_bars, confusion_heatmap, learning_curves
-from framecue.report.summary import GROUP_NAMES, GROUPS, METHODS, headline
+from framecue.report.summary import GROUP_NAMES, GROUPS, METHODS, headline, pairs_first, percent
 
 LEGEND = {
     "B-I": (
@@ -147,9 +147,9 @@ def _key_numbers(results: Mapping[str, Any]) -> str:
     for group in ("seen", "order_pairs", "held_out"):
         before, after = (_cell(results["accuracy"][method][group], spread=False) for method in ("B-I", "A5"))
         limit = results["order_blind_ceiling"][group]
-        ceiling = f", ceiling without order {limit:.0%}" if limit is not None and limit < 1 else ""
+        ceiling = f", ceiling without order {percent(limit)}" if limit is not None and limit < 1 else ""
         cards.append(
-            f'<div class="card"><div class="big">{before} <span class="arrow">→</span> {after} %</div>'
+            f'<div class="card"><div class="big">{before} <span class="arrow">→</span> {after}%</div>'
             f"<p>{GROUP_NAMES[group]}: frozen CLIP → A5{ceiling}</p></div>"
         )
     return f'<div class="cards">{"".join(cards)}</div>'
@@ -186,7 +186,7 @@ def _accuracy(results: Mapping[str, Any]) -> str:
 
 
 def _legend(results: Mapping[str, Any]) -> str:
-    template = results["protocol"]["templates"][0]
+    template = results["protocol"]["templates"][-1].replace("{}", results["protocol"]["groups"]["seen"][0])
     cards = "".join(
         f'<div class="card method {method.lower()}"><h3>{method}: {name}</h3>'
         f"<p>{escape(text.format(template=template) if method == 'B-I' else text)}</p></div>"
@@ -196,20 +196,23 @@ def _legend(results: Mapping[str, Any]) -> str:
 
 
 def _confusion(results: Mapping[str, Any]) -> str:
-    names = results["protocol"]["groups"]["seen"]
+    groups = results["protocol"]["groups"]
+    names, num_pairs = pairs_first(groups["seen"])
+    order = [groups["seen"].index(name) for name in names]
     figures = [
         _figure(
             confusion_heatmap(
-                np.array(results["confusion"][method]),
+                np.array(results["confusion"][method])[np.ix_(order, order)],
                 names,
                 color=COLORS[method],
                 label=f"Confusion matrix of {method}: rows truth, columns answers.",
+                num_pairs=num_pairs,
             ),
             f"{method}: {LEGEND[method][0]}",
         )
         for method in ("A5", "B-I")
     ]
-    lead = "Each row is a true class, each column an answer; videos of all seeds together."
+    lead = "Each row is a true class, each column an answer; videos of all seeds together. Frames mark order pairs."
     return _section("Who is taken for whom", lead, f'<div class="two">{"".join(figures)}</div>')
 
 
@@ -245,7 +248,7 @@ def _answer(method: str, guesses: Iterable[tuple[str, float]], truth: str) -> st
     rows = "".join(
         f'<div class="guess{" truth" if name == truth else ""}"><span class="name">{escape(name)}</span>'
         f'<span class="bar"><i style="width:{100 * share:.1f}%"></i></span>'
-        f'<span class="value">{100 * share:.0f} %</span></div>'
+        f'<span class="value">{100 * share:.0f}%</span></div>'
         for name, share in guesses
     )
     return f'<div class="{method.lower()}"><div><span class="dot"></span>{method}{verdict}</div>{rows}</div>'

@@ -46,7 +46,7 @@ def accuracy_bars(
         label: what the picture says, for those who cannot see it.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 4.2), layout="constrained")
+        figure = Figure(figsize=(11.4, 4.6), layout="constrained")
         axes = figure.subplots()
         width = GROUP_WIDTH / len(table)
         for slot, (method, cells) in enumerate(table.items()):
@@ -105,23 +105,24 @@ def _ceiling(axes: Axes, group: int, limit: float | None, *, labeled: bool) -> N
     )
 
 
-def confusion_heatmap(matrix: Array, names: Sequence[str], *, color: str, label: str) -> str:
+def confusion_heatmap(matrix: Array, names: Sequence[str], *, color: str, label: str, num_pairs: int = 0) -> str:
     """Rows truth, columns answer, each row as shares of its videos; a row without videos stays empty.
 
     Args:
         matrix: counts [N, N].
         label: what the picture says, for those who cannot see it.
+        num_pairs: so many pairs of classes come first and get a frame each.
     """
     totals = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(matrix, totals, out=np.full(matrix.shape, np.nan), where=totals > 0)
     count = len(names)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(1.9 + 0.3 * count, 1.9 + 0.3 * count), layout="constrained")
+        figure = Figure(figsize=(1.9 + 0.26 * count, 1.9 + 0.26 * count), layout="constrained")
         axes = figure.subplots()
         for (row, column), share in np.ndenumerate(shares):
             if np.isnan(share) or share < 0.005:
                 continue
-            axes.add_patch(matplotlib.patches.Rectangle((column, row), 1, 1, fc=color, alpha=max(share, 0.05), lw=0))
+            axes.add_patch(matplotlib.patches.Rectangle((column, row), 1, 1, fc=color, alpha=max(share, 0.06), lw=0))
             if share >= 0.045:
                 ink = "#ffffff" if share > 0.55 else INK
                 text = f"{100 * share:.0f}"
@@ -134,6 +135,8 @@ def confusion_heatmap(matrix: Array, names: Sequence[str], *, color: str, label:
         for line in range(count + 1):
             axes.axhline(line, color=INK, lw=0.5, alpha=0.12)
             axes.axvline(line, color=INK, lw=0.5, alpha=0.12)
+        for first in range(0, 2 * num_pairs, 2):
+            axes.add_patch(matplotlib.patches.Rectangle((first, first), 2, 2, fill=False, ec=INK, lw=1, alpha=0.6))
         axes.spines[:].set_visible(False)
         axes.set_ylabel("truth")
         axes.set_xlabel("answer (percent of the row)")
@@ -151,7 +154,7 @@ def learning_curves(
         label: what the picture says, for those who cannot see it.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 3.7), layout="constrained")
+        figure = Figure(figsize=(11.4, 4.0), layout="constrained")
         loss_axes, top1_axes = figure.subplots(1, 2)
         for axes, key in ((loss_axes, "loss"), (top1_axes, "val_top1")):
             for method, seeds in logs.items():
@@ -184,7 +187,7 @@ def series(seeds: Sequence[Sequence[Mapping[str, float]]], key: str) -> tuple[np
 
 def _percent_axis(axes: Axes, *, top: float) -> None:
     axes.set_ylim(0, top)
-    axes.set_yticks(np.linspace(0, 1, 6), [f"{percent} %" for percent in range(0, 101, 20)])
+    axes.set_yticks(np.linspace(0, 1, 6), [f"{percent}%" for percent in range(0, 101, 20)])
     axes.grid(axis="y", color=INK, alpha=0.12, lw=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
@@ -194,9 +197,8 @@ def _percent_axis(axes: Axes, *, top: float) -> None:
 def to_svg(figure: Figure, label: str) -> str:
     """The figure as an <svg> element that takes its text color from the page and refers to nothing outside."""
     stream = io.StringIO()
-    figure.savefig(
-        stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-    )
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(stream, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.05, metadata=nothing)
     text = stream.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = text.replace(INK, "currentColor")

@@ -60,6 +60,18 @@ def group_accuracy(confusion: Matrix, rows: Sequence[int]) -> float:
     return float(np.diag(confusion)[rows].sum() / videos) if videos else float("nan")
 
 
+def pairs_first(names: Sequence[str]) -> tuple[list[str], int]:
+    """The names with those of order pairs in front, side by side, and the number of pairs."""
+    pairs = order_pairs(names)
+    paired = [name for pair in pairs for name in pair]
+    return paired + [name for name in names if name not in paired], len(pairs)
+
+
+def percent(share: float) -> str:
+    """ "50%", "62.5%": at most one decimal, and none where it would be 0."""
+    return f"{100 * share:.1f}".removesuffix(".0") + "%"
+
+
 def collect(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, list[Matrix]]]:
     """Confusion matrices by method and part ("seen", "held_out"), a list over seeds.
 
@@ -125,5 +137,5 @@ def headline(
         return sentence, ""
     lead = "Where nothing but the order of frames tells two actions apart, a model blind to time cannot exceed"
     passed = pairs > limit >= max(mean("B-I", "order_pairs"), mean("A3", "order_pairs"))
-    outcome = f"only A5 does, with {pairs:.1%}" if passed else f"A5 has {pairs:.1%} there"
-    return sentence, f"{lead} {limit:.0%}; {outcome}."
+    outcome = f"only A5 does, with {percent(pairs)}" if passed else f"A5 has {percent(pairs)} there"
+    return sentence, f"{lead} {percent(limit)}; {outcome}."
