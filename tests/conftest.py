@@ -12,6 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from framecue.backbone import Backbone, load_backbone
 
+# Small tensors: threads that wait for each other cost more than they do, above all where tests run side by side.
+torch.set_num_threads(1)
+
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 

@@ -135,7 +135,7 @@ class Predictor:
             try:
                 yield self.classify(path, labels, top_k=top_k)
             except VideoError as error:
-                yield Skipped(Path(path), str(error))
+                yield Skipped.because(Path(path), error)
 
     def _labels(self, labels: Sequence[str] | None) -> tuple[str, ...]:
         if isinstance(labels, str):

@@ -94,6 +94,11 @@ class Skipped:
     path: Path
     reason: str
 
+    @classmethod
+    def because(cls, path: Path, error: Exception) -> "Skipped":
+        """The error's message as the reason; lists print it behind the path, so the path is not said twice."""
+        return cls(path, str(error).removeprefix(f"{path}: ").removeprefix(f"{str(path)!r}: "))
+
 
 @dataclass(frozen=True)
 class Classification:

@@ -6,9 +6,10 @@ import pytest
 
 from framecue.config import DataConfig
 from framecue.datasets.naming import class_key, class_name, class_name_from_camel_case, part_name
-from framecue.datasets.records import find_videos, load_data, load_records, require_trainable
+from framecue.datasets.records import load_data, load_records, require_trainable
 from framecue.errors import DatasetError
 from framecue.types import Record
+from framecue.video.files import find_videos
 
 
 def make(root: Path, *names: str) -> Path:

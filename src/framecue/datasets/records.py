@@ -11,15 +11,7 @@ from framecue.datasets.naming import ClassNames, find_class, part_name, shorten
 from framecue.datasets.official import looks_like, read_hmdb51, read_ucf101
 from framecue.errors import DatasetError
 from framecue.types import Record, Skipped
-
-# fmt: off
-VIDEO_EXTENSIONS = frozenset((
-    ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".hevc", ".ivf", ".m1v", ".m2ts",
-    ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogm",
-    ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m",
-))
-# fmt: on
-"""File endings, in lower case, that are taken for videos in a folder. A manifest may name files of any ending."""
+from framecue.video.files import VIDEO_EXTENSIONS, find_videos, has_video_extension
 
 Format = Literal["auto", "folder", "csv", "jsonl", "hmdb51", "ucf101"]
 Missing = Literal["error", "skip"]
@@ -132,19 +124,6 @@ def read_folder(root: Path) -> tuple[list[Record], list[Skipped]]:
     return records, skipped
 
 
-def find_videos(folder: Path) -> list[Path]:
-    """Files with a video ending at any depth, sorted; links are followed, hidden files and folders passed over."""
-    found: list[Path] = []
-    visited: set[str] = set()
-    for current, subfolders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(current)
-        subfolders[:] = [] if real in visited else sorted(name for name in subfolders if not name.startswith("."))
-        if real not in visited:
-            found += [Path(current, name) for name in files if not name.startswith(".") and _is_video(Path(name))]
-        visited.add(real)
-    return sorted(found)
-
-
 def keep_classes(records: Iterable[Record], classes: Sequence[str]) -> list[Record]:
     """The records of these classes, whose names may be spelled with underscores or in other case.
 
@@ -174,7 +153,7 @@ def require_trainable(records: Sequence[Record]) -> None:
 
 
 def _refuse_loose_videos(folder: Path) -> None:
-    loose = [path.name for path in _entries(folder) if path.is_file() and _is_video(path)]
+    loose = [path.name for path in _entries(folder) if path.is_file() and has_video_extension(path)]
     if loose:
         raise DatasetError(
             f"{folder} holds videos outside class folders ({shorten(loose, 3)}). "
@@ -188,10 +167,6 @@ def _entries(folder: Path) -> list[Path]:
 
 def _subfolders(folder: Path) -> list[Path]:
     return [path for path in _entries(folder) if path.is_dir()]
-
-
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_EXTENSIONS
 
 
 def _detect(source: Path, annotations: Path | None) -> tuple[Format, Path]:

@@ -13,7 +13,7 @@ import torch
 
 from framecue.errors import VideoError
 from framecue.features.identity import FileStamp, hash_file, stamp_file
-from framecue.types import FrameBatch
+from framecue.types import FrameBatch, Skipped
 from framecue.video.reader import FrameTransform, probe, read_frames
 from framecue.video.sampling import Sampling
 
@@ -174,7 +174,7 @@ class DecoderPool:
         try:
             self._send_frames(video)
         except VideoError as error:
-            self._put(Failed(path, _without_path(str(error), path), video))
+            self._put(Failed(path, Skipped.because(path, error).reason, video))
 
     def _send_frames(self, video: DecodedVideo) -> None:
         duration_seconds = probe(video.path).duration_seconds
@@ -218,8 +218,3 @@ def _has_changed(video: DecodedVideo) -> bool:
         return stamp_file(video.path) != video.stamp
     except OSError:
         return True
-
-
-def _without_path(message: str, path: Path) -> str:
-    """A reason is listed behind its path: once is enough."""
-    return message.removeprefix(f"{path}: ").removeprefix(f"{str(path)!r}: ")

@@ -63,7 +63,7 @@ def save_adapter(folder: str | Path, model: VideoTextModel, card: AdapterCard) -
     """Write an adapter folder; tensors first, so that a folder with a card is whole."""
     folder = Path(folder)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_bytes(folder / TENSORS, save(tensors, metadata={"format": "pt", "framecue": framecue.__version__}))
+    write_bytes(folder / TENSORS, save(tensors, metadata={"format": "pt"}))
     write_text(folder / CARD, json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
 
 
