@@ -118,6 +118,33 @@ def random_caption(facts: Facts, rng: np.random.Generator) -> str:
     return _framed(" ".join(part for part in parts if part), rng)
 
 
+TOPICS = ("motion", "place", "pose", "size", "strength", "shape", "color", "gap", "backdrop")
+
+
+def topic_value(facts: Facts, topic: str) -> str:
+    """What the picture has to say on one topic, "" for nothing. Equal values may still be said in unequal words."""
+    if topic == "backdrop":
+        return " ".join(facts.backdrop)
+    if topic in ("shape", "color"):
+        return facts.nouns[0][topic == "shape"] if len(facts.nouns) == 1 else ""
+    if facts.motion and topic in ("place", "size"):
+        return ""  # what moves has no one place, and what grows no one size
+    return str(getattr(facts, topic))
+
+
+def topic_caption(facts: Facts, topic: str, rng: np.random.Generator) -> str:
+    """A caption that says the picture's `topic_value` and nothing else."""
+    value = topic_value(facts, topic)
+    if topic == "motion":
+        motion = _in_other_words(value, rng)
+        return _framed(motion if rng.random() < 0.6 else f"{_vague(facts, rng)} {motion}", rng)
+    if topic == "backdrop":
+        return _framed(f"a {_ground(facts)}", rng)
+    if topic in ("size", "strength", "color", "shape"):
+        return _framed(_with_article(value if topic == "shape" else f"{value} shape"), rng)
+    return _framed(f"{_vague(facts, rng)} {value}", rng)
+
+
 def plain_caption(facts: Facts) -> str:
     """The one full sentence about a video: who, what, and before which background."""
     subject = " and ".join(_with_article(f"{color} {shape}") for color, shape in facts.nouns)

@@ -26,7 +26,7 @@ class Marks:
 
 def random_marks(motion: str, cast: Cast, course: Course, t: float, rng: np.random.Generator) -> Marks:
     """Marks for the moment `t` of a course: afterimages, strokes of the motion's own kind, or both."""
-    ink: Color = cast.actor.color if rng.random() < 0.5 else ((250, 250, 250) if rng.random() < 0.5 else (20, 20, 20))
+    ink: Color = cast.actor.color if rng.random() < 0.5 else (235, 235, 235)
     style = rng.choice(["afterimages", "strokes", "both"])
     afterimages = _afterimages(course, t, 0.08 if motion in _FAST else 0.16) if style != "strokes" else []
     if motion in _HIDES_ITS_PAST:
@@ -175,7 +175,7 @@ def _brackets(motion: str, course: Course, t: float, ink: Color) -> list[Stroke]
 def _shadow(motion: str, course: Course, t: float, ink: Color) -> list[Stroke]:
     actor = course(t)[0]
     y = actor.y + actor.radius * 1.15
-    return [Stroke([(actor.x - actor.radius, y), (actor.x + actor.radius, y)], (30, 30, 30), 0.02, 0.6)]
+    return [Stroke([(actor.x - actor.radius, y), (actor.x + actor.radius, y)], (235, 235, 235), 0.02, 0.6)]
 
 
 _STROKES: dict[str, Strokes] = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from framecue.datasets.world.canvas import OUTLINES, POINTING_SHAPES, Backdrop, Sprite, visible_color
+from framecue.datasets.world.canvas import OUTLINES, POINTING_SHAPES, Sprite, random_color
 
 ORDER_PAIRS: tuple[tuple[str, str], ...] = (
     ("moving right", "moving left"),
@@ -75,11 +75,11 @@ class Cast:
         return (self.actor, self.partner) if motion in TWO_SHAPES else (self.actor,)
 
 
-def random_cast(rng: np.random.Generator, backdrop: Backdrop, motion: str) -> Cast:
-    """Shapes, colors and sizes fit for `motion`, visible on the background, with the actor in the center."""
+def random_cast(rng: np.random.Generator, motion: str) -> Cast:
+    """Shapes, colors and sizes fit for `motion`, with the actor in the center."""
     kinds = POINTING_SHAPES if "turning" in motion else tuple(OUTLINES)
-    color_name, color = visible_color(rng, backdrop)
-    partner_color_name, partner_color = visible_color(rng, backdrop)
+    color_name, color = random_color(rng)
+    partner_color_name, partner_color = random_color(rng)
     angle = rng.uniform(0, 2 * math.pi) if "turning" in motion else rng.choice([0.0, rng.uniform(-0.3, 0.3)])
     actor = Sprite(str(rng.choice(kinds)), color, 0.5, 0.5, rng.uniform(0.09, 0.15), float(angle))
     partner = replace(actor, shape=str(rng.choice(kinds)), color=partner_color, radius=rng.uniform(0.09, 0.13))

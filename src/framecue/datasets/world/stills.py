@@ -50,7 +50,7 @@ def motion_still(
 ) -> Still:
     """One moment of a motion, with or without motion marks, its facts with or without the motion's name."""
     backdrop = random_backdrop(rng, DRAWN_SIZE_PX, DRAWN_SIZE_PX)
-    cast = random_cast(rng, backdrop, motion)
+    cast = random_cast(rng, motion)
     course = random_course(motion, cast, rng)
     t = float(rng.uniform(0.45, 1) if marked else rng.uniform(0, 1))
     if marked and motion in ("appearing", "disappearing"):
@@ -66,7 +66,7 @@ def placed_still(rng: np.random.Generator, size_px: int) -> Still:
     """One or two shapes anywhere, of any size, pose and strength."""
     backdrop = random_backdrop(rng, DRAWN_SIZE_PX, DRAWN_SIZE_PX)
     motion = "colliding" if rng.random() < 0.15 else "standing still"
-    cast = random_cast(rng, backdrop, motion)
+    cast = random_cast(rng, motion)
     if motion == "colliding":
         sprites = random_course(motion, cast, rng)(float(rng.uniform(0, 1)))
     else:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from framecue.datasets.world.canvas import Sprite, draw_sprite, random_backdrop, to_uint8, visible_color
+from framecue.datasets.world.canvas import Sprite, draw_sprite, random_backdrop, random_color, to_uint8
 from framecue.datasets.world.captions import describe, plain_caption
 from framecue.datasets.world.motions import FORWARD_OF, SEEN_CLASSES, moment_times, random_cast, random_course
 from framecue.errors import DatasetError
@@ -43,11 +43,11 @@ def render_clip(label: str, rng: np.random.Generator, *, num_frames: int = NUM_F
     """
     motion = FORWARD_OF.get(label, label)
     backdrop = random_backdrop(rng, WIDTH_PX, HEIGHT_PX)
-    cast = random_cast(rng, backdrop, motion)
+    cast = random_cast(rng, motion)
     course = random_course(motion, cast, rng)
     scenery = backdrop.picture.copy()
     if rng.random() < SHARE_DISTRACTOR:
-        draw_sprite(scenery, _distractor(cast.actor, visible_color(rng, backdrop)[1], rng))
+        draw_sprite(scenery, _distractor(cast.actor, random_color(rng)[1], rng))
     frames = []
     for t in moment_times(num_frames):
         picture = scenery.copy()
