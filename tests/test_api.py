@@ -1,0 +1,76 @@
+"""The Predictor: one object, the same answers each time, and clear refusals."""
+
+import numpy as np
+import pytest
+
+import framecue
+from framecue.datasets.world import write_world
+from framecue.errors import AdapterError, UsageError, VideoError
+from framecue.types import Classification, Skipped
+
+LABELS = ["growing", "shrinking", "standing still"]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    write_world(folder, seed=9, classes=("growing",), videos_per_class={"test": 1}, workers=0)
+    return next(folder.rglob("*.mp4"))
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_backbone):
+    return framecue.load(backbone=tiny_backbone)
+
+
+def test_probabilities_are_sorted_and_whole(predictor, video):
+    answer = predictor.classify(video, LABELS, top_k=None)
+    assert set(answer.labels) == set(LABELS)
+    assert list(answer.scores) == sorted(answer.scores, reverse=True)
+    assert sum(answer.scores) == pytest.approx(1, abs=1e-5)
+    assert predictor.classify(video, LABELS, top_k=None) == answer
+    assert predictor.classify(video, LABELS, top_k=1).labels == answer.labels[:1]
+
+
+def test_classify_agrees_with_the_embeddings(predictor, video):
+    text, embedded = predictor.embed_text(LABELS), predictor.embed_video(video)
+    assert np.linalg.norm(embedded) == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(text, axis=1), 1, atol=1e-5)
+    assert predictor.classify(video, LABELS).labels[0] == LABELS[int((text @ embedded).argmax())]
+
+
+def test_order_of_labels_does_not_matter(predictor, video):
+    one = predictor.classify(video, LABELS, top_k=None)
+    other = predictor.classify(video, LABELS[::-1], top_k=None)
+    assert one.labels == other.labels
+    np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+
+
+def test_many_files_go_on_past_a_bad_one(predictor, video, tmp_path):
+    (tmp_path / "bad.mp4").write_text("no video")
+    answers = list(predictor.classify_many([video, tmp_path / "bad.mp4", video], LABELS))
+    assert [type(answer) for answer in answers] == [Classification, Skipped, Classification]
+    assert answers[1].reason.startswith("cannot be read as video")
+
+
+def test_refusals(predictor, video, tmp_path, monkeypatch):
+    with pytest.raises(UsageError, match="no names to choose from"):
+        predictor.classify(video)
+    with pytest.raises(UsageError, match="must be a list of names, found the text 'growing'"):
+        predictor.classify(video, "growing")
+    with pytest.raises(UsageError, match="found 'a' twice"):
+        predictor.classify(video, ["a", "b", "a"])
+    with pytest.raises(VideoError):
+        predictor.classify(tmp_path / "absent.mp4", LABELS)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(AdapterError, match="no such folder, and the model hub did not give it"):
+        framecue.load("nobody/nothing")
+    with pytest.raises(AdapterError, match="found no such folder"):
+        framecue.load(tmp_path / "nothing")
+
+
+def test_front_door():
+    for name in framecue.__all__:
+        assert getattr(framecue, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        framecue.nonsense  # noqa: B018
