@@ -67,6 +67,17 @@ def test_families(model_type, tiny_backbone, tmp_path):
     assert backbone.encode_frames(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).shape == (2, 32)
 
 
+def test_a_config_that_asks_for_eager_attention_is_still_causal(tiny_backbone, tmp_path):
+    """Eager attention takes no is_causal: the full path would let a name see what follows its EOS."""
+    save_random_checkpoint(tmp_path, "clip", tiny_backbone)
+    config = json.loads((tmp_path / "config.json").read_text())
+    eager = {"attn_implementation": "eager"}
+    config |= {"text_config": config["text_config"] | eager} | eager
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    backbone = load_backbone(tmp_path, device="cpu")
+    torch.testing.assert_close(backbone.encode_text(NAMES, path="full"), backbone.encode_text(NAMES, path="shared"))
+
+
 def test_openai_layout_equals_transformers_layout(reference_checkpoint, reference_backbone, tmp_path, shared_data):
     """Same weights, two files, same features and the same weights hash."""
     reference_backbone.model.save_pretrained(tmp_path)
@@ -135,6 +146,8 @@ def test_refusals(tmp_path, monkeypatch):
         load_backbone("tiny", device="cpu", precision="fp16")
     with pytest.raises(BackboneError, match="none that torch knows"):
         load_backbone("tiny", device="abacus")
+    with pytest.raises(BackboneError, match=r"device 'meta' cannot be used here \(.*\); take cpu or auto"):
+        load_backbone("tiny", device="meta")
 
 
 def test_no_config_object_is_needed_to_know_the_vocabulary(tiny_backbone):

@@ -73,8 +73,11 @@ def _pick_device(device: str | torch.device) -> torch.device:
         picked = torch.device(device)
     except RuntimeError as error:
         raise BackboneError(f"device {device!r} is none that torch knows; take auto, cpu or cuda.") from error
-    if picked.type == "cuda" and not torch.cuda.is_available():
-        raise BackboneError(f"device {device!r} was asked for, torch finds no CUDA GPU here; take cpu or auto.")
+    try:
+        torch.empty(0, device=picked).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise BackboneError(f"device {device!r} cannot be used here ({reason}); take cpu or auto.") from error
     return picked
 
 
@@ -94,7 +97,8 @@ def _from_transformers(
                     f"Backbone {name}: model type {config.model_type!r} is not supported; "
                     f"these are: {', '.join(sorted(FAMILIES))}."
                 )
-            model = AutoModel.from_pretrained(source, config=config, dtype=torch.float32)
+            # "eager" attention, which a config may ask for, ignores is_causal: the text tower would see what follows.
+            model = AutoModel.from_pretrained(source, config=config, dtype=torch.float32, attn_implementation="sdpa")
             words = AutoTokenizer.from_pretrained(str(tokenizer or source))
             processor, _ = ImageProcessingMixin.get_image_processor_dict(source)
         except (OSError, ValueError, RuntimeError, KeyError) as error:

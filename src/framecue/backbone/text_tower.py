@@ -99,7 +99,8 @@ class TextTower(nn.Module):
         ).last_hidden_state
         if not self.causal:
             return self._project(hidden[:, -1])
-        return self._project(hidden[torch.arange(num_texts), prefix_length + texts.eos_index])
+        rows = torch.arange(num_texts, device=hidden.device)
+        return self._project(hidden[rows, prefix_length + texts.eos_index])
 
     def _cut(self, texts: TextEmbeddings, *, share_prefix: bool) -> Tensor:
         num_texts = len(texts.body)
