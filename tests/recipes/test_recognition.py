@@ -129,8 +129,10 @@ def test_ctrl_c_and_resume_equal_an_uninterrupted_run(trained, config, tmp_path)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_other_config_in_the_same_folder_is_refused(trained, config):
-    done = framecue("train", "recognition", "--config", config, "train.lr=0.01")
+@pytest.mark.parametrize("change", ["train.lr=0.01", "evaluate.views=3"])
+def test_other_config_in_the_same_folder_is_refused(change, trained, config):
+    """Views, too, decide the trained weights: validation chooses them by the mean over views."""
+    done = framecue("train", "recognition", "--config", config, change)
     assert done.exit_code == 1
     assert "holds a run of another config or other data; choose another out, or give --restart" in done.stderr
 
@@ -184,6 +186,14 @@ def test_adapter_of_another_backbone(trained, world, reference_checkpoint, share
     video = next((world / "test").rglob("*.mp4"))
     line = fails("classify", video, "--adapter", trained / "adapter", "--backbone", tmp_path / "clip.safetensors")
     assert "was trained on backbone tiny" in line
+
+
+def test_adapter_with_a_damaged_config(trained, tmp_path):
+    shutil.copytree(trained / "adapter", tmp_path / "adapter")
+    card = json.loads((tmp_path / "adapter" / "adapter.json").read_text())
+    card["config"]["train"]["lr"] = "fast"
+    (tmp_path / "adapter" / "adapter.json").write_text(json.dumps(card))
+    assert "the run config in adapter.json is not valid at train.lr" in fails("evaluate", tmp_path / "adapter")
 
 
 def test_bad_data(config, world, tmp_path):

@@ -69,6 +69,40 @@ def test_interrupted_equals_uninterrupted(tmp_path):
     assert without_times(tmp_path / "whole") == without_times(tmp_path / "parts")
 
 
+def test_ctrl_c_between_two_steps_loses_nothing(tmp_path):
+    """The signal may come when the step is over and its turn to be saved has passed."""
+
+    def interrupt(done, total, numbers):
+        if done == 23:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Regression(validated=False), CONFIG, tmp_path, fingerprint="same", progress=interrupt)
+    assert torch.load(tmp_path / STATE, weights_only=True)["state"]["iteration"] == 23
+
+
+def test_the_best_weights_survive_an_interruption(tmp_path):
+    """Best at step 30, interrupted in the validation at 40, resumed to the end: the weights of step 30."""
+    whole, _ = run(tmp_path / "whole")
+    task = Regression()
+    validate = task.validate
+
+    def interrupted_validate():
+        if task.validations == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return validate()
+
+    task.validate = interrupted_validate
+    with pytest.raises(KeyboardInterrupt):
+        train(task, CONFIG, tmp_path / "parts", fingerprint="same")
+    resumed = Regression()
+    resumed.validations = 4
+    state = train(resumed, CONFIG, tmp_path / "parts", fingerprint="same")
+    assert (state.iteration, state.best_iteration, state.best_metric) == (50, 30, 0)
+    assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True))
+    assert without_times(tmp_path / "whole") == without_times(tmp_path / "parts")
+
+
 def test_killed_without_warning_equals_uninterrupted(tmp_path):
     """SIGKILL loses the steps since the last saved state; they are run again, and the log has no line twice."""
     script = textwrap.dedent(

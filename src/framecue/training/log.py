@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from framecue.files import write_text
+
 LOG = "log.jsonl"
 TENSORBOARD = "tensorboard"
 
@@ -21,9 +23,8 @@ class RunLog:
 
         folder.mkdir(parents=True, exist_ok=True)
         kept = [line for line in read_log(folder) if line["iteration"] <= first_iteration]
-        self._file = (folder / LOG).open("w", encoding="utf-8")
-        for line in kept:
-            self._file.write(json.dumps(line) + "\n")
+        write_text(folder / LOG, "".join(json.dumps(line) + "\n" for line in kept))
+        self._file = (folder / LOG).open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder / TENSORBOARD), purge_step=first_iteration + 1)
 
     def write(self, iteration: int, numbers: Mapping[str, float]) -> None:

@@ -96,10 +96,12 @@ def train(
                     numbers |= _validate(task, state)
                 if validated or state.iteration % config.log_every == 0:
                     log.write(state.iteration, numbers)
-                if done or interrupted() or state.iteration % config.save_every == 0:
+                if done or state.iteration % config.save_every == 0:
                     save()
                 if progress is not None:
                     progress(state.iteration, config.iterations, numbers)
+            if interrupted():
+                save()
     finally:
         log.close()
     task.model.load_state_dict(state.best_weights)

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from framecue.backbone import Backbone, load_backbone
 from framecue.config import RunConfig, save_config
 from framecue.errors import AdapterError, ConfigError
 from framecue.features.extract import ExtractionProgress
 from framecue.files import write_text
-from framecue.models.adapter import load_adapter, make_card, read_card, save_adapter
+from framecue.models.adapter import CARD, load_adapter, make_card, read_card, save_adapter
 from framecue.models.builders import build_model
 from framecue.models.video_text import num_trainable
 from framecue.tasks.evaluation import evaluate_recognition, variant_name
@@ -110,7 +112,7 @@ def evaluate_adapter(folder: str | Path, *, progress: RunProgress | None = None)
     """Measure a trained adapter again on the data of its own config. The same inputs give the same bytes.
 
     Raises:
-        AdapterError: the adapter was not made by `framecue train`, so that it names no data.
+        AdapterError: the adapter was not made by `framecue train`, so that it names no data; or its config is damaged.
     """
     folder = Path(folder)
     card = read_card(folder)
@@ -119,7 +121,15 @@ def evaluate_adapter(folder: str | Path, *, progress: RunProgress | None = None)
             f"Adapter {folder} names no data to be measured on (it was converted, not trained here); "
             "use it with `framecue classify`."
         )
-    config = RunConfig.model_validate(card.config)
+    try:
+        config = RunConfig.model_validate(card.config)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise AdapterError(
+            f"Adapter {folder}: the run config in {CARD} is not valid at {where}: {first['msg']}; "
+            "take the file as `framecue train` wrote it, or train again."
+        ) from error
     backbone = load_run_backbone(config)
     model = load_adapter(folder, backbone, card)
     data = prepare(config, backbone, progress=(progress or RunProgress()).extraction)
@@ -132,6 +142,7 @@ def _fingerprint(config: RunConfig, data: RecognitionData) -> str:
     deciding = config.model_dump(mode="json", include={"task", "seed", "model", "backbone", "data"})
     deciding["features"] = {"sampling": config.features.sampling, "dtype": config.features.dtype}
     deciding["train"] = config.train.model_dump(mode="json", exclude={"save_every", "log_every"})
+    deciding["views"] = config.evaluate.views  # validation averages them, and so chooses the weights by them
     videos = [f"{part.hashes[row]} {part.targets[row]}" for part in (data.train, data.val) for row in range(len(part))]
     deciding["videos"] = hashlib.sha256("\n".join(videos).encode()).hexdigest()
     return json.dumps(deciding, sort_keys=True)
