@@ -82,6 +82,17 @@ def test_half_an_adapter(saved, tiny_backbone):
         read_card(folder)
 
 
+def test_a_write_that_fails_leaves_no_older_card(saved):
+    """An older card beside newer tensors would pass for whole."""
+    model, folder = saved
+    card = read_card(folder)
+    (folder / TENSORS).unlink()
+    (folder / TENSORS).mkdir()
+    with pytest.raises(OSError, match="directory"):
+        save_adapter(folder, model, card)
+    assert not (folder / CARD).exists()
+
+
 def test_cards_of_the_future_are_refused(saved):
     card = json.loads((saved[1] / CARD).read_text())
     (saved[1] / CARD).write_text(json.dumps(card | {"format_version": 2}))

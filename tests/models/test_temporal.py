@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from framecue.config import ModelConfig
+from framecue.errors import ConfigError
 from framecue.models.builders import build_model
 from framecue.models.pooling import masked_mean
 from framecue.models.temporal import TemporalTransformer
@@ -49,6 +50,13 @@ def test_full_mask_equals_none(temporal):
 def test_too_many_frames(temporal):
     with pytest.raises(ValueError, match="17 steps, the temporal positions 16"):
         temporal(torch.zeros(1, 17, 32))
+
+
+def test_heads_that_do_not_divide_the_features(tiny_backbone):
+    with pytest.raises(
+        ConfigError, match=r"model\.temporal_heads must divide the \d+ features of backbone tiny, found 7"
+    ):
+        build_model(ModelConfig(temporal_heads=7), tiny_backbone)
 
 
 def test_mean_of_nothing_is_refused():

@@ -60,8 +60,9 @@ class AdapterCard(BaseModel):
 
 
 def save_adapter(folder: str | Path, model: VideoTextModel, card: AdapterCard) -> None:
-    """Write an adapter folder; tensors first, so that a folder with a card is whole."""
+    """Write an adapter folder; an older card goes first, the new one comes last: a folder with a card is whole."""
     folder = Path(folder)
+    (folder / CARD).unlink(missing_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     write_bytes(folder / TENSORS, save(tensors, metadata={"format": "pt"}))
     write_text(folder / CARD, json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")

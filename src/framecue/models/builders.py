@@ -4,6 +4,7 @@ import torch
 
 from framecue.backbone import Backbone
 from framecue.config import ModelConfig
+from framecue.errors import ConfigError
 from framecue.models.prompt import PromptVectors
 from framecue.models.temporal import TemporalTransformer
 from framecue.models.video_text import VideoTextModel
@@ -16,10 +17,19 @@ def build_model(config: ModelConfig, backbone: Backbone, *, seed: int | None = N
 
     Args:
         seed: of the initial weights; None = the global generator goes on. The global generator's state is restored.
+
+    Raises:
+        ConfigError: the temporal heads do not divide the backbone's D.
     """
-    with torch.random.fork_rng(enabled=seed is not None):
+    if config.temporal_layers and backbone.embed_dim % config.temporal_heads:
+        raise ConfigError(
+            f"model.temporal_heads must divide the {backbone.embed_dim} features of backbone {backbone.name}, "
+            f"found {config.temporal_heads}; take 1, 2, 4 or 8."
+        )
+    # Weights are drawn on the CPU, so that a seed gives the same ones on every device.
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
         tower = backbone.text_tower
         prompt = PromptVectors(
             tower.width,
