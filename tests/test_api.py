@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 import framecue
+from framecue.config import ModelConfig
 from framecue.datasets.world import write_world
 from framecue.errors import AdapterError, UsageError, VideoError
+from framecue.models.adapter import make_card, save_adapter
+from framecue.models.builders import build_model
 from framecue.types import Classification, Skipped
 
 LABELS = ["growing", "shrinking", "standing still"]
@@ -53,11 +57,35 @@ def test_many_files_go_on_past_a_bad_one(predictor, video, tmp_path):
     assert answers[1].reason.startswith("cannot be read as video")
 
 
+def test_labels_may_be_any_iterable(predictor, video):
+    expected = predictor.classify(video, LABELS)
+    assert list(predictor.classify_many([video, video], (label for label in LABELS))) == [expected, expected]
+    assert predictor.classify(video, np.array(LABELS)).labels == expected.labels
+
+
+def test_no_labels_are_not_taken_for_the_adapters_own(tiny_backbone, video, tmp_path):
+    model = build_model(ModelConfig(temporal_layers=0), tiny_backbone, seed=0)
+    card = make_card(tiny_backbone, ModelConfig(temporal_layers=0), LABELS, backbone_id="tiny", sampling="uniform:16")
+    save_adapter(tmp_path, model, card)
+    adapted = framecue.load(tmp_path, backbone=tiny_backbone)
+    assert set(adapted.classify(video).labels) == set(LABELS)
+    with pytest.raises(UsageError, match="no names to choose from"):
+        adapted.classify(video, [])
+
+
+def test_precision_is_of_both_towers():
+    half = framecue.load(backbone="tiny", device="cpu", precision="bf16").backbone
+    assert half.precision == "bf16"
+    assert half.text_tower.autocast_dtype == torch.bfloat16
+
+
 def test_refusals(predictor, video, tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="no names to choose from"):
         predictor.classify(video)
     with pytest.raises(UsageError, match="must be a list of names, found the text 'growing'"):
         predictor.classify(video, "growing")
+    with pytest.raises(UsageError, match="texts must be a list of names, found the text 'growing'"):
+        predictor.embed_text("growing")
     with pytest.raises(UsageError, match="found 'a' twice"):
         predictor.classify(video, ["a", "b", "a"])
     with pytest.raises(VideoError):

@@ -38,6 +38,7 @@ def load(
     Args:
         adapter: folder, or hub id, of a trained adapter; None = frozen CLIP with handcrafted prompts.
         backbone: "tiny", hub id, folder or file; None = the adapter's own, or openai/clip-vit-base-patch16.
+        device, precision: of both towers, where `backbone` is not loaded already; None = bf16 on a GPU, else fp32.
 
     Raises:
         AdapterError: no adapter there, or a damaged one.
@@ -91,9 +92,14 @@ class Predictor:
         """
         return encode_video(Path(path), self.backbone, self.card.sampling if self.card else ZERO_SHOT_SAMPLING)
 
-    def embed_text(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Normalized text embeddings [N, D], with the adapter's prompt vectors or the templates."""
-        return F.normalize(self._text_embedding(tuple(texts)), dim=-1).cpu().numpy()
+    def embed_text(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
+        """Normalized text embeddings [N, D], with the adapter's prompt vectors or the templates.
+
+        Raises:
+            UsageError: a single text instead of a list.
+            PromptTooLongError: a text does not fit the text tower.
+        """
+        return F.normalize(self._text_embedding(_as_names(texts, "texts")), dim=-1).cpu().numpy()
 
     def embed_video(self, path: str | Path) -> npt.NDArray[np.float32]:
         """Normalized video embedding [D]: the mean of its views' embeddings.
@@ -107,7 +113,7 @@ class Predictor:
         return F.normalize(F.normalize(embedded, dim=-1).mean(dim=0), dim=-1).cpu().numpy()
 
     def classify(
-        self, path: str | Path, labels: Sequence[str] | None = None, *, top_k: int | None = 5
+        self, path: str | Path, labels: Iterable[str] | None = None, *, top_k: int | None = 5
     ) -> Classification:
         """Probabilities of `labels` for one video, best first.
 
@@ -127,20 +133,19 @@ class Predictor:
         return Classification(Path(path), [names[i] for i in best], [float(scores[i]) for i in best])
 
     def classify_many(
-        self, paths: Iterable[str | Path], labels: Sequence[str] | None = None, *, top_k: int | None = 5
+        self, paths: Iterable[str | Path], labels: Iterable[str] | None = None, *, top_k: int | None = 5
     ) -> Iterator[Classification | Skipped]:
         """`classify` for each file in turn; an unreadable one gives a `Skipped` with the reason, and the rest go on."""
-        self._text_embedding(self._labels(labels))
+        names = self._labels(labels)
+        self._text_embedding(names)  # a name that does not fit is refused before the first video is decoded
         for path in paths:
             try:
-                yield self.classify(path, labels, top_k=top_k)
+                yield self.classify(path, names, top_k=top_k)
             except VideoError as error:
                 yield Skipped.because(Path(path), error)
 
-    def _labels(self, labels: Sequence[str] | None) -> tuple[str, ...]:
-        if isinstance(labels, str):
-            raise UsageError(f"labels must be a list of names, found the text {labels!r}; write labels=[{labels!r}].")
-        names = tuple(labels) if labels else self.class_names
+    def _labels(self, labels: Iterable[str] | None) -> tuple[str, ...]:
+        names = self.class_names if labels is None else _as_names(labels, "labels")
         if not names:
             raise UsageError("There are no names to choose from; give labels, such as 'walking' and 'running'.")
         twice = next((name for name in names if names.count(name) > 1), None)
@@ -176,8 +181,16 @@ class Predictor:
         return f"Predictor({self.backbone.name}, {what})"
 
 
+def _as_names(texts: Iterable[str], argument: str) -> tuple[str, ...]:
+    if isinstance(texts, str):
+        raise UsageError(f"{argument} must be a list of names, found the text {texts!r}; write {argument}=[{texts!r}].")
+    return tuple(texts)
+
+
 def _backbone(source: str | Path | Backbone, device: str, precision: Precision | None) -> Backbone:
-    return source if isinstance(source, Backbone) else load_backbone(source, device=device, precision=precision)
+    if isinstance(source, Backbone):
+        return source
+    return load_backbone(source, device=device, precision=precision, text_precision=precision)
 
 
 def _adapter_folder(source: str | Path) -> Path:
