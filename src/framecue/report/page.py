@@ -119,7 +119,8 @@ MIRRORED = (
     "sees one video, gives one answer, and is wrong at least once."
 )
 SAMPLES = (
-    "Chosen by the first seed's answers: some that A5 names right where B-I does not, and some that it gets wrong."
+    "Chosen by the first seed's answers: some that A5 names right where B-I does not, and some that it gets wrong, "
+    "where there are such."
 )
 NEW_FILES = "Rendered after training, in no part of the data, and classified with <code>framecue.load(adapter)</code>."
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -91,9 +89,3 @@ def _fit(embeddings: Tensor, targets: Tensor, num_classes: int, weight_decay: fl
 
 def _predict(probe: Tensor, embeddings: Tensor) -> Tensor:
     return embeddings @ probe[:-1] + probe[-1]
-
-
-def order_blind(matrix: npt.NDArray[np.float64], pairs: Sequence[tuple[int, int]]) -> float:
-    """Top-1 accuracy over the classes of time-reversed pairs, from a confusion matrix [N, N] (rows truth)."""
-    rows = [row for pair in pairs for row in pair]
-    return float(np.diag(matrix)[rows].sum() / matrix[rows].sum())
