@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
 from framecue.cli.main import app
+from framecue.config import load_config
 from framecue.datasets.world import write_world
 from framecue.training.log import read_log
 
@@ -69,7 +70,11 @@ def test_train_leaves_a_whole_run(trained):
     assert results["test"]["B-I"]["num_videos"] == 6
     assert results["novel"]["B-I"]["num_videos"] == 2
     assert [line["iteration"] for line in read_log(trained)] == list(range(1, 13))
-    assert (trained / "config.yaml").exists()
+    resolved = load_config(trained / "config.yaml")
+    card = json.loads((trained / "adapter" / "adapter.json").read_text())
+    assert resolved.model_dump(mode="json") == card["config"]
+    # What the device decided is written down, or another machine would measure something else.
+    assert (resolved.backbone.precision, resolved.train.precision) == ("fp32", "fp32")
 
 
 def test_evaluate_twice_gives_the_same_bytes(trained):

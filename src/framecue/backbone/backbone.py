@@ -48,11 +48,12 @@ class Backbone:
         self.tokenizer = tokenizer
         self.preprocessing = preprocessing
         self.precision = precision
+        self.text_precision = text_precision or precision
         self.device = torch.device(device)
         self.weights_hash = hash_tensors(model.state_dict())
         self.model.to(self.device)
         self._image_dtype = _DTYPES[precision]
-        text_dtype = _DTYPES[text_precision or precision]
+        text_dtype = _DTYPES[self.text_precision]
         projection = getattr(model, "text_projection", None)
         for part in (model.vision_model, getattr(model, "visual_projection", None)):
             _cast_products(part, self._image_dtype)

@@ -42,7 +42,12 @@ def evaluate_recognition(config: RunConfig, model: VideoTextModel, data: Recogni
             "templates": list(config.evaluate.templates),
         },
         "seed": config.seed,
-        "backbone": {"id": config.backbone.id, "weights_hash": model.backbone.weights_hash},
+        "backbone": {
+            "id": config.backbone.id,
+            "weights_hash": model.backbone.weights_hash,
+            "precision": model.backbone.precision,
+            "text_precision": model.backbone.text_precision,
+        },
         "method": variant_name(config.model),
         part: {},
         "novel": {},

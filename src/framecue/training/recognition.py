@@ -77,6 +77,7 @@ def train_recognition(
         (config.out / STATE).unlink(missing_ok=True)
     _make_folder(config.out)
     backbone = backbone or load_run_backbone(config)
+    config = _with_precisions(config, backbone)
     data = prepare(config, backbone, progress=progress.extraction)
     model = build_model(config.model, backbone, seed=config.seed)
     progress.note(_describe(config, data, num_trainable(model)))
@@ -135,6 +136,16 @@ def evaluate_adapter(folder: str | Path, *, progress: RunProgress | None = None)
     data = prepare(config, backbone, progress=(progress or RunProgress()).extraction)
     results = evaluate_recognition(config, model, data)
     return RunResult(folder, results, data.skipped)
+
+
+def _with_precisions(config: RunConfig, backbone: Backbone) -> RunConfig:
+    """With what the device decided where the config did not, so that another machine measures the same thing."""
+    return config.model_copy(
+        update={
+            "backbone": config.backbone.model_copy(update={"precision": backbone.precision}),
+            "train": config.train.model_copy(update={"precision": backbone.text_precision}),
+        }
+    )
 
 
 def _fingerprint(config: RunConfig, data: RecognitionData) -> str:
