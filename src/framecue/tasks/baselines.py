@@ -57,19 +57,16 @@ def linear_probe_scores(
     """
     train = mean_embeddings(train_set, window=window, num_views=num_views).flatten(0, 1)
     targets = torch.from_numpy(train_set.targets).repeat_interleave(num_views)
+    test = mean_embeddings(test_set, window=window, num_views=num_views)
     num_classes = len(train_set.class_names)
-
-    def scores(probe: Tensor, data: FeatureSet) -> Scores:
-        views = mean_embeddings(data, window=window, num_views=num_views)
-        return _predict(probe, views).softmax(dim=-1).mean(dim=1).numpy()
-
     if val_set is None or not len(val_set):
-        return scores(_fit(train, targets, num_classes, WEIGHT_DECAYS[len(WEIGHT_DECAYS) // 2]), test_set)
+        return _scores(_fit(train, targets, num_classes, WEIGHT_DECAYS[len(WEIGHT_DECAYS) // 2]), test)
+    val = mean_embeddings(val_set, window=window, num_views=num_views)
     probes = [_fit(train, targets, num_classes, decay) for decay in WEIGHT_DECAYS]
-    accuracies = [top_k_accuracy(scores(probe, val_set), val_set.targets) for probe in probes]
+    accuracies = [top_k_accuracy(_scores(probe, val), val_set.targets) for probe in probes]
     # Ties go to the stronger decay.
     best = max(range(len(probes)), key=lambda index: (accuracies[index], WEIGHT_DECAYS[index]))
-    return scores(probes[best], test_set)
+    return _scores(probes[best], test)
 
 
 def _fit(embeddings: Tensor, targets: Tensor, num_classes: int, weight_decay: float) -> Tensor:
@@ -85,6 +82,10 @@ def _fit(embeddings: Tensor, targets: Tensor, num_classes: int, weight_decay: fl
 
     optimizer.step(closure)
     return probe.detach()
+
+
+def _scores(probe: Tensor, views: Tensor) -> Scores:
+    return _predict(probe, views).softmax(dim=-1).mean(dim=1).numpy()
 
 
 def _predict(probe: Tensor, embeddings: Tensor) -> Tensor:
