@@ -101,7 +101,7 @@ def test_another_maker_is_refused_with_what_differs(tmp_path: Path) -> None:
     assert "precision" not in message
     assert "resize" not in message
     assert "'openai/clip-vit-base-patch16' and 'tiny'" in message
-    assert "name another store, or use the backbone, sampling and precision it was made with" in message
+    assert "name another store, or set these as they were when it was made" in message
 
 
 def test_the_backbones_display_name_does_not_decide(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def mismatch(path: Path, stored: Maker, given: Maker) -> str:
     backbones = f" (backbones {stored.backbone!r} and {given.backbone!r})" if stored.backbone != given.backbone else ""
     return (
         f"Feature store {path} holds features of another maker{backbones}, and the two do not compare: {found}; "
-        "name another store, or use the backbone, sampling and precision it was made with."
+        "name another store, or set these as they were when it was made."
     )
 
 
