@@ -29,8 +29,16 @@ from pydantic_core import ErrorDetails
 from framecue.errors import ConfigError, UsageError
 from framecue.files import write_text
 
-UserPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]
+
+def _user_path(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("must be a path, found a null character in it")
+    return Path(os.path.expanduser(path))
+
+
+UserPath = Annotated[Path, AfterValidator(_user_path)]
 Precision = Literal["fp32", "bf16", "fp16"]
+SamplingText = Annotated[str, Field(pattern=r"^(all|fps:(\d*[1-9]\d*(\.\d+)?|\d+\.\d*[1-9]\d*)|uniform:[1-9]\d*)$")]
 PresetName = Literal["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7"]
 
 PRESETS: dict[str, dict[str, int]] = {
@@ -100,9 +108,7 @@ class FeaturesConfig(Section):
 
     store: UserPath | None = None
     """Feature store; null = features.lance in `out`."""
-    sampling: str = Field(
-        default="fps:8", pattern=r"^(all|fps:(\d*[1-9]\d*(\.\d+)?|\d+\.\d*[1-9]\d*)|uniform:[1-9]\d*)$"
-    )
+    sampling: SamplingText = "fps:8"
     """Frames to keep: all, fps:NUMBER or uniform:COUNT."""
     dtype: Literal["float16", "float32"] = "float16"
     """Storage type of the features."""
@@ -113,17 +119,17 @@ class ModelConfig(Section):
 
     preset: PresetName | None = None
     """Named variant of the paper, sets n_prefix, n_suffix and temporal_layers where they are not given."""
-    n_prefix: NonNegativeInt = 16
+    n_prefix: int = Field(default=16, ge=0, le=1000)
     """Learned prompt vectors before the class name."""
-    n_suffix: NonNegativeInt = 16
+    n_suffix: int = Field(default=16, ge=0, le=1000)
     """Learned prompt vectors after the class name."""
     suffix_layout: Literal["relative", "absolute"] = "relative"
     """relative: the same suffix vectors for every name; absolute: the authors' table, rows by token position."""
-    temporal_layers: NonNegativeInt = 2
+    temporal_layers: int = Field(default=2, ge=0, le=100)
     """Temporal Transformer layers; 0 = mean of the raw frame features."""
     temporal_heads: PositiveInt = 8
     """Attention heads of the temporal Transformer."""
-    num_frames: PositiveInt = 16
+    num_frames: int = Field(default=16, ge=1, le=100_000)
     """Frame features per training window and per view."""
     temperature: PositiveFloat = 0.07
     """Divisor of the cosine."""
@@ -165,7 +171,7 @@ class TrainConfig(Section):
     """Steps between log lines."""
     text_path: Literal["auto", "shared", "truncated", "full"] = "auto"
     """Text tower: shared prefix, cut at the last EOS, or full length; auto takes the fastest that fits."""
-    precision: Precision | None = None
+    precision: Literal["fp32", "bf16"] | None = None
     """Arithmetic of the text tower in training; null = fp32 on CPU, bf16 on GPU."""
 
 
@@ -296,6 +302,8 @@ def _parse_yaml(text: str, what: str) -> Any:
         where = f" line {mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
         raise ConfigError(f"{what}{where} is not valid YAML: {problem}. Mind the indentation and the colons.") from None
+    except (ValueError, RecursionError) as error:  # 2001-99-99, which YAML takes for a date; brackets without end
+        raise ConfigError(f"{what} holds a value that YAML cannot read: {error}. Put text in quotes.") from None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -22,6 +22,9 @@ def efficient_prompt(
     backbone: Annotated[str, typer.Option(help="The CLIP it was trained on.")] = DEFAULT_BACKBONE,
     n_prefix: Annotated[int, typer.Option(min=0, help="Their --prefix; the file does not say.")] = 16,
     n_suffix: Annotated[int, typer.Option(min=0, help="Their --postfix.")] = 16,
+    temporal: Annotated[
+        bool | None, typer.Option(help="Their --temporal.", show_default="on if the file has temporal blocks")
+    ] = None,
     class_names: Annotated[
         Path | None, typer.Option(help="Text file, one class name per line; else give --labels when classifying.")
     ] = None,
@@ -45,7 +48,7 @@ def efficient_prompt(
             raise DatasetError(f"{class_names}: cannot be read as a list of class names ({error}).") from error
         names = [line.strip() for line in lines if line.strip()]
     frozen = load_backbone(backbone, device="cpu")
-    model, config = convert_checkpoint(state, frozen, n_prefix=n_prefix, n_suffix=n_suffix)
+    model, config = convert_checkpoint(state, frozen, n_prefix=n_prefix, n_suffix=n_suffix, temporal=temporal)
     if names:
         model.slots(names)  # refuses a name that does not fit beside the prompt vectors
     # The authors encode every frame; their evaluation averages five windows.

@@ -84,20 +84,22 @@ def prepare(
         MakerMismatchError: the store holds features of another maker.
     """
     parts = read_parts(config)
-    store_path = config.features.store or config.out / "features.lance"
     records = [*parts.train, *parts.val, *parts.test, *parts.novel]
     summary = extract(
         list(dict.fromkeys(record.path for record in records)),
         backbone=backbone,
-        store=store_path,
+        store=store_path(config),
         sampling=config.features.sampling,
         dtype=config.features.dtype,
         on_progress=progress,
     )
     maker = make_maker(backbone, sampling=config.features.sampling, dtype=config.features.dtype)
-    store = FeatureStore.open(store_path, maker)
+    store = FeatureStore.open(store_path(config), maker)
     unreadable = {skipped.path for skipped in summary.skipped}
     hashes = store.resolve([record.path for record in records if record.path not in unreadable])
+    changed = sorted({record.path for record in records} - unreadable - hashes.keys())
+    skipped = [*parts.skipped, *summary.skipped, *(Skipped(path, "the file changed meanwhile") for path in changed)]
+    unreadable.update(changed)
 
     def feature_set(part: Sequence[Record], names: Sequence[str]) -> FeatureSet:
         kept = [record for record in part if record.path not in unreadable]
@@ -108,15 +110,20 @@ def prepare(
     if lost:
         raise DatasetError(
             f"No readable training video is left of {', '.join(lost[:3])}; "
-            f"{_first_reason(summary.skipped)}. Replace the files or leave the class out (data.classes)."
+            f"{_first_reason(skipped)}. Replace the files or leave the class out (data.classes)."
         )
     return RecognitionData(
         train,
         feature_set(parts.val, parts.class_names),
         feature_set(parts.test, parts.class_names),
         feature_set(parts.novel, parts.novel_names),
-        [*parts.skipped, *summary.skipped],
+        skipped,
     )
+
+
+def store_path(config: RunConfig) -> Path:
+    """Where a run's features are kept."""
+    return config.features.store or config.out / "features.lance"
 
 
 def _names(records: Sequence[Record]) -> tuple[str, ...]:

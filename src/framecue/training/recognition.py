@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from framecue.backbone import Backbone, load_backbone
+from framecue.backbone import TINY, Backbone, load_backbone
 from framecue.config import RunConfig, save_config
 from framecue.errors import AdapterError, ConfigError
 from framecue.features.extract import ExtractionProgress
@@ -19,7 +19,7 @@ from framecue.models.builders import build_model
 from framecue.models.video_text import num_trainable
 from framecue.tasks.evaluation import evaluate_recognition, variant_name
 from framecue.tasks.recognition import RecognitionTask
-from framecue.tasks.recognition_data import RecognitionData, prepare
+from framecue.tasks.recognition_data import RecognitionData, prepare, store_path
 from framecue.training.loop import STATE, train
 from framecue.types import Skipped
 
@@ -77,7 +77,7 @@ def train_recognition(
         (config.out / STATE).unlink(missing_ok=True)
     _make_folder(config.out)
     backbone = backbone or load_run_backbone(config)
-    config = _with_precisions(config, backbone)
+    config = _settled(config, backbone)
     data = prepare(config, backbone, progress=progress.extraction)
     model = build_model(config.model, backbone, seed=config.seed)
     progress.note(_describe(config, data, num_trainable(model)))
@@ -138,14 +138,25 @@ def evaluate_adapter(folder: str | Path, *, progress: RunProgress | None = None)
     return RunResult(folder, results, data.skipped)
 
 
-def _with_precisions(config: RunConfig, backbone: Backbone) -> RunConfig:
-    """With what the device decided where the config did not, so that another machine measures the same thing."""
-    return config.model_copy(
-        update={
-            "backbone": config.backbone.model_copy(update={"precision": backbone.precision}),
-            "train": config.train.model_copy(update={"precision": backbone.text_precision}),
-        }
-    )
+def _settled(config: RunConfig, backbone: Backbone) -> RunConfig:
+    """With absolute paths, and the precisions that the device decided: another folder or machine measures the same."""
+    data, backbone_id = config.data, config.backbone.id
+    changes: dict[str, dict[str, Any]] = {
+        "data": {
+            "source": data.source.absolute(),
+            "annotations": data.annotations and data.annotations.absolute(),
+        },
+        "features": {"store": store_path(config).absolute()},
+        "backbone": {
+            "id": str(Path(backbone_id).absolute())
+            if backbone_id != TINY and Path(backbone_id).exists()
+            else backbone_id,
+            "precision": backbone.precision,
+        },
+        "train": {"precision": backbone.text_precision},
+    }
+    sections = {name: getattr(config, name).model_copy(update=update) for name, update in changes.items()}
+    return config.model_copy(update={"out": config.out.absolute(), **sections})
 
 
 def _fingerprint(config: RunConfig, data: RecognitionData) -> str:

@@ -146,7 +146,7 @@ def strided_window(
     """
     _require_positive(num_frames=num_frames, window=window)
     if num_frames < window:
-        return np.minimum(np.arange(window, dtype=np.int64), num_frames - 1)
+        return _padded(num_frames, window)
     stride = int(rng.choice(np.asarray(strides)))
     grid = np.arange(int(rng.integers(stride)), num_frames, stride, dtype=np.int64)
     if len(grid) < window:
@@ -161,11 +161,12 @@ def view_indices(
     """Deterministic windows for evaluation, int64 [num_views, window].
 
     One view without a stride: `window` frames spread over the whole video. Otherwise windows of one stride whose starts
-    are spread evenly from the first valid to the last. A video shorter than the window gives the same
-    `uniform_indices` in every view.
+    are spread evenly from the first valid to the last. A video shorter than the window gives what it gives in training
+    (`strided_window`), so that the temporal positions mean the same in both.
 
-    Obeys the reversal law (the views of the reversed video are the reversed views, in reverse order), except for the
-    middle view of an odd count when the slack around the window is odd: then it is one frame off.
+    Of videos at least as long as the window the reversal law holds (the views of the reversed video are the reversed
+    views, in reverse order), except for the middle view of an odd count when the slack around the window is odd: then
+    it is one frame off.
 
     Departure: the authors draw their views at random (method.md 2.4 item 6).
 
@@ -173,13 +174,20 @@ def view_indices(
         stride: frames between neighbors, lowered until the window fits; None = at most 4.
     """
     _require_positive(num_frames=num_frames, window=window, num_views=num_views)
-    if num_frames < window or (num_views == 1 and stride is None):
-        return np.tile(uniform_indices(num_frames, window), (num_views, 1))
+    if num_frames < window:
+        return np.tile(_padded(num_frames, window), (num_views, 1))
+    if num_views == 1 and stride is None:
+        return uniform_indices(num_frames, window)[None]
     largest_fit = (num_frames - 1) // (window - 1) if window > 1 else 1
     step = min(4 if stride is None else stride, largest_fit)
     slack = num_frames - 1 - (window - 1) * step
     starts = _spread(slack, num_views)
     return starts[:, None] + step * np.arange(window, dtype=np.int64)
+
+
+def _padded(num_frames: int, window: int) -> npt.NDArray[np.int64]:
+    """All frames, then the last one again."""
+    return np.minimum(np.arange(window, dtype=np.int64), num_frames - 1)
 
 
 def _spread(last: int, n: int) -> npt.NDArray[np.int64]:
