@@ -102,3 +102,9 @@ def test_front_door():
         assert getattr(framecue, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         framecue.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("label", ["", " ", "a\udcff"])
+def test_labels_that_are_no_names(predictor, video, label):
+    with pytest.raises(UsageError, match="labels must be names in UTF-8 text"):
+        predictor.classify(video, labels=["growing", label])

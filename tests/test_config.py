@@ -229,3 +229,14 @@ def test_config_is_frozen(load):
     with pytest.raises(ValidationError, match="frozen"):
         config.seed = 3
     assert isinstance(config, RunConfig)
+
+
+def test_values_that_yaml_itself_stumbles_over(problems):
+    assert "holds a value that YAML cannot read" in problems(BASE, "train.lr=2001-99-99")
+    assert "holds a value that YAML cannot read" in problems("seed: " + "[" * 5000)
+    assert "'out' must be a path, found a null character in it" in problems(BASE, 'out="a\\0b"')
+
+
+def test_sizes_that_no_memory_holds_are_refused(problems):
+    for key in ("n_prefix", "n_suffix", "temporal_layers", "num_frames"):
+        assert f"'model.{key}' must be less than or equal to" in problems(BASE, f"model.{key}={10**12}")

@@ -1,5 +1,6 @@
 """Load once, ask many times: `framecue.load(...)` gives a `Predictor` for one's own files."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from framecue.backbone import Backbone, Precision, load_backbone
 from framecue.config import EvaluateConfig
 from framecue.datasets.feature_set import features_to_views
+from framecue.datasets.naming import is_text
 from framecue.errors import AdapterError, UsageError, VideoError
 from framecue.features.encode import encode_video
 from framecue.models.adapter import CARD, AdapterCard, load_adapter, read_card
@@ -148,7 +150,10 @@ class Predictor:
         names = self.class_names if labels is None else _as_names(labels, "labels")
         if not names:
             raise UsageError("There are no names to choose from; give labels, such as 'walking' and 'running'.")
-        twice = next((name for name in names if names.count(name) > 1), None)
+        unfit = next((name for name in names if not name.strip() or not is_text(name)), None)
+        if unfit is not None:
+            raise UsageError(f"labels must be names in UTF-8 text, found {unfit!r}; write it anew or remove it.")
+        twice = next((name for name, count in Counter(names).items() if count > 1), None)
         if twice is not None:
             raise UsageError(f"labels must differ, found {twice!r} twice; remove one.")
         return names

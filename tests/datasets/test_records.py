@@ -341,3 +341,26 @@ def test_names():
         "test",
         None,
     ]
+
+
+def test_entries_that_no_file_can_have(tmp_path):
+    """A null character, half of a character pair, a name too long for any file system: missing, named by line."""
+    for name in ("a\0b.mp4", "\ud800.mp4", "y" * 300 + ".mp4"):
+        lines = [{"path": "a.mp4", "label": "x"}, {"path": name, "label": "y"}]
+        path = manifest(tmp_path, "\n".join(map(json.dumps, lines)), "m.jsonl")
+        assert "m.jsonl:2" in refusal(path)
+
+
+@pytest.mark.parametrize("value", ["1" * 5000, "1" + "0" * 400, "[" * 100_000])
+def test_absurd_json_is_refused_by_its_line(tmp_path, value):
+    line = json.dumps({"path": "a.mp4", "label": "x"})
+    path = manifest(tmp_path, line + '\n{"path": "b.mp4", "label": "y", "start": ' + value + "}\n", "m.jsonl")
+    assert "m.jsonl:2" in refusal(path)
+
+
+def test_class_names_that_are_no_text(tmp_path):
+    try:
+        make(tmp_path, "grow\udcffing/a.mp4", "b/b.mp4")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    assert "holds bytes that are no UTF-8. Rename the class." in refusal(tmp_path)

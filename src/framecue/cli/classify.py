@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from framecue.cli.common import exit_for_skipped, print_json
+from framecue.cli.common import exit_for_skipped, print_json, printable
 
 if TYPE_CHECKING:
     from framecue.types import Classification
@@ -38,10 +38,11 @@ def classify(
     names = [name.strip() for name in labels.split(",") if name.strip()] if labels is not None else None
     if not names and adapter is None:
         raise UsageError("Nothing to choose from; give --labels 'walking, running' or --adapter DIR.")
+    paths = expand_sources(files)
     predictor = load(adapter, backbone=backbone, device=device)
     answers: list[Classification] = []
     skipped: list[Skipped] = []
-    for answer in predictor.classify_many(expand_sources(files), names, top_k=top_k):
+    for answer in predictor.classify_many(paths, names, top_k=top_k):
         if isinstance(answer, Skipped):
             skipped.append(answer)
         else:
@@ -54,15 +55,11 @@ def classify(
 
 
 def _print_table(answers: "list[Classification]") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("video", "label", "probability", box=None)
+    """A video's name has a line of its own and labels come last: however long they are, nothing of them is cut."""
     for answer in answers:
-        for rank, (label, score) in enumerate(zip(answer.labels, answer.scores, strict=True)):
-            bar = "█" * round(20 * score)
-            table.add_row(str(answer.path) if rank == 0 else "", label, f"{100 * score:5.1f} % {bar}")
-    Console().print(table)
+        typer.echo(printable(answer.path))
+        for label, score in zip(answer.labels, answer.scores, strict=True):
+            typer.echo(f"  {100 * score:5.1f} %  {'█' * round(20 * score):20}  {printable(label)}")
 
 
 def _as_json(answer: "Classification") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,11 +18,21 @@ DEFAULT_BACKBONE = "openai/clip-vit-base-patch16"
 EXIT_SKIPPED = 3
 
 _PLAIN_LINE_SECONDS = 15.0
+_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode categories: control, half of a pair, line and paragraph breaks
+
+
+def printable(text: object) -> str:
+    """One line that leaves the terminal alone: file names and labels may hold line breaks, escapes and stray bytes."""
+    return "".join(_escape(letter) if unicodedata.category(letter) in _UNPRINTABLE else letter for letter in str(text))
+
+
+def _escape(letter: str) -> str:
+    return letter.encode("unicode_escape").decode("ascii")
 
 
 def note(line: str) -> None:
     """One line for people, on standard error."""
-    typer.echo(line, err=True)
+    typer.echo(printable(line), err=True)
 
 
 def print_json(value: Any) -> None:

@@ -20,9 +20,9 @@ def print_results(results: Mapping[str, Any]) -> None:
         if not results[key]:
             continue
         table = Table(title=title, title_justify="left")
-        table.add_column("method")
+        table.add_column("method", overflow="fold")
         for column in ("top-1 %", "top-5 %", "mean per class %", "videos"):
-            table.add_column(column, justify="right")
+            table.add_column(column, justify="right", overflow="fold")
         for method, numbers in results[key].items():
             top5 = f"{100 * numbers['top5']:.1f}" if numbers["num_classes"] > 5 else "-"
             table.add_row(

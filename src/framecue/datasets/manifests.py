@@ -116,6 +116,8 @@ def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise DatasetError(f"{path}:{number}: not valid JSON: {error.msg} at column {error.colno}.") from None
+        except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets without end
+            raise DatasetError(f"{path}:{number}: a number or a nesting of absurd size. Fix the line.") from None
         if not isinstance(row, dict):
             raise DatasetError(f"{path}:{number}: every line must be a JSON object, found {line.strip()[:40]}.")
         yield number, {key.lower(): value for key, value in row.items()}
@@ -165,7 +167,7 @@ def _seconds(value: Any, name: str, origin: str) -> float | None:
         return None
     try:
         seconds = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if not math.isfinite(seconds) or seconds < 0:
         raise DatasetError(

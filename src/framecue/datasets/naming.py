@@ -18,6 +18,11 @@ def part_name(text: str) -> str | None:
     return _PARTS.get(text.strip().lower())
 
 
+def is_text(text: str) -> bool:
+    """False for file names of stray bytes and for halves of JSON's character pairs, which no tokenizer takes."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def class_name(text: str) -> str:
     """A class as a person would say it: underscores become spaces, white space is collapsed; case is kept."""
     return " ".join(text.replace("_", " ").split())
@@ -43,8 +48,10 @@ class ClassNames:
         """The class name for `text`, read at `origin`.
 
         Raises:
-            DatasetError: the name is empty, or another spelling of it was read before.
+            DatasetError: the name is empty or no text, or another spelling of it was read before.
         """
+        if not is_text(text):
+            raise DatasetError(f"{origin}: label {text!r} holds bytes that are no UTF-8. Rename the class.")
         if not class_name(text):
             raise DatasetError(f"{origin}: the label is empty. Name the class, or remove the entry.")
         first, first_origin = self._seen.setdefault(class_key(text), (text.strip(), origin))

@@ -74,8 +74,8 @@ def load_records(
         skipped = []
     if classes is not None:
         records = keep_classes(records, classes)
-    _check_parts(records)
     present, absent = _present(records, source, missing)
+    _check_parts(present)
     return present, skipped + absent
 
 
@@ -232,7 +232,7 @@ def _overlap(first: Record, second: Record) -> bool:
 
 
 def _present(records: Sequence[Record], source: Path, missing: Missing) -> tuple[list[Record], list[Skipped]]:
-    exists = {path: path.is_file() for path in {record.path for record in records}}
+    exists = {path: os.path.isfile(path) for path in {record.path for record in records}}
     absent = [record for record in records if not exists[record.path]]
     if not absent:
         return list(records), []

@@ -15,7 +15,12 @@ def expand_sources(sources: Iterable[str | Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for source in map(Path, sources):
-        if source.is_dir():
+        try:
+            is_folder = source.is_dir()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise DatasetError(f"Source {source} cannot be a path ({reason}); check it.") from None
+        if is_folder:
             videos = find_videos(source)
             if not videos:
                 raise DatasetError(
