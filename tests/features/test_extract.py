@@ -370,3 +370,16 @@ def test_real_videos_are_read_or_refused_with_a_reason(shared_data: Path, tmp_pa
         skipped.reason.startswith(("cannot be read as video: ", "the file cannot")) for skipped in summary.skipped
     )
     assert len(FeatureStore.read_only(tmp_path / "store").resolve(paths)) == len(paths) - len(summary.skipped)
+
+
+def test_a_pipe_among_the_videos_is_listed_and_not_waited_for(videos: list[Path], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "videos" / "pipe.mp4")
+    summary = run([*videos, tmp_path / "videos" / "pipe.mp4"], tmp_path / "store")
+    assert [(item.path.name, item.reason) for item in summary.skipped] == [
+        ("pipe.mp4", "the file cannot be read: it is not a regular file")
+    ]
+
+
+def test_a_source_with_a_name_too_long() -> None:
+    with pytest.raises(DatasetError, match="cannot be a path"):
+        expand_sources(["x" * 300])

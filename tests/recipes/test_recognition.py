@@ -293,3 +293,48 @@ def test_convert(shared_data, reference_checkpoint, world, tmp_path):
     assert answer.exit_code == 0, answer.output
     assert {row["label"] for row in json.loads(answer.stdout)[0]["predictions"]} == {"run", "climb stairs"}
     assert "names no data to be measured on" in fails("evaluate", tmp_path / "adapter")
+
+
+def test_classify_prints_names_as_they_are_and_whole(trained, world, tmp_path, monkeypatch):
+    """Square brackets are no markup, nothing is cut on a narrow terminal, and control characters stay harmless."""
+    monkeypatch.setenv("COLUMNS", "40")
+    video = tmp_path / ("[red]" + "long_name_" * 12 + "\x1b[2J\n.mp4")
+    shutil.copy(next((world / "test").rglob("*.mp4")), video)
+    (tmp_path / "broken\n.mp4").write_text("no video")
+    labels = ["[/]", "[red]x[/red]", "a{b}%s", "\x1b[31mtired"]
+    words = ["--backbone", "tiny", "--labels", ",".join(labels)]
+    done = framecue("classify", video, tmp_path / "broken\n.mp4", *words)
+    assert done.exit_code == 3, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0] == str(video).replace("\x1b", "\\x1b").replace("\n", "\\n")
+    printed = {line.split("  ")[-1].strip() for line in lines[1:]}
+    assert printed == {*labels[:3], "\\x1b[31mtired"}
+    assert "broken\\n.mp4: cannot be read as video" in done.stderr
+    assert "There are no names" in fails(
+        "classify", video, "--adapter", trained / "adapter", "--labels", " , ,", code=2
+    )
+
+
+def test_a_refused_run_leaves_the_config_of_the_run_there(trained, config):
+    before = (trained / "config.yaml").read_text()
+    assert "holds a run of another config" in fails("train", "recognition", "--config", config, "train.lr=0.5")
+    assert (trained / "config.yaml").read_text() == before
+
+
+def test_evaluate_refuses_data_with_other_classes_than_the_adapter(trained, tmp_path):
+    shutil.copytree(trained / "adapter", tmp_path / "adapter")
+    card = json.loads((tmp_path / "adapter" / "adapter.json").read_text())
+    card["class_names"][0] = "jumping"
+    (tmp_path / "adapter" / "adapter.json").write_text(json.dumps(card))
+    assert "has changed since (growing, jumping)" in fails("evaluate", tmp_path / "adapter")
+
+
+def test_a_file_that_the_system_refuses_is_one_line(trained, world, shared_data, reference_checkpoint, tmp_path):
+    shutil.copy(reference_checkpoint, tmp_path / "clip.safetensors")
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copy(shared_data / "clip_tokenizer" / "hf" / name, tmp_path)
+    checkpoint = shared_data / "golden" / "efficient_prompt" / "trainables_a5.safetensors"
+    words = ["--out", tmp_path / "clip.safetensors", "--backbone", tmp_path / "clip.safetensors"]
+    line = fails("convert", "efficient-prompt", checkpoint, *words)
+    assert "The system refused a file" in line
+    assert "clip.safetensors" in line

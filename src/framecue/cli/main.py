@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from framecue.cli.common import note
 from framecue.errors import FramecueError, UsageError
 
 # verb: help line. Each is a file of its name in this folder, imported when it is called, with a function of that name
@@ -68,14 +69,16 @@ def errors_as_one_line() -> Iterator[None]:
         typer.echo("interrupted; what was finished is kept, run the same command again to go on", err=True)
         raise typer.Exit(130) from None
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno is None or error.errno == errno.EPIPE:  # a reader that went away is no error of ours
             raise
         where = f" ({error.filename})" if error.filename else ""
-        _fail(f"The disk is full{where}; free some space and run the same command again.", 1)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _fail(f"The disk is full{where}; free some space and run the same command again.", 1)
+        _fail(f"The system refused a file{where}: {error.strerror}; check that path and its rights.", 1)
 
 
 def _fail(message: str, exit_code: int) -> None:
-    typer.echo(f"framecue: error: {' '.join(message.split())}", err=True)
+    note(f"framecue: error: {' '.join(message.split())}")
     raise typer.Exit(exit_code) from None
 
 

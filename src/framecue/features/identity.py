@@ -43,6 +43,8 @@ def hash_file(path: Path, *, stop: Callable[[], bool] = lambda: False) -> str:
     Raises:
         OSError: the file cannot be read.
     """
+    if not path.is_file():  # a pipe or a device would be read for ever
+        raise OSError("it is not a regular file")
     digest = hashlib.sha256()
     with open(path, "rb", buffering=0) as file:
         while not stop() and (block := file.read(_BLOCK_BYTES)):

@@ -131,4 +131,4 @@ def _names(records: Sequence[Record]) -> tuple[str, ...]:
 
 
 def _first_reason(skipped: Sequence[Skipped]) -> str:
-    return f"{len(skipped)} could not be read, first {Path(skipped[0].path).name}: {skipped[0].reason}"
+    return f"{len(skipped)} could not be read, first {Path(skipped[0].path).name}: {skipped[0].reason.rstrip('.')}"

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from framecue.backbone import TINY, Backbone, load_backbone
 from framecue.config import RunConfig, save_config
-from framecue.errors import AdapterError, ConfigError
+from framecue.errors import AdapterError, ConfigError, DatasetError
 from framecue.features.extract import ExtractionProgress
 from framecue.files import write_text
 from framecue.models.adapter import CARD, load_adapter, make_card, read_card, save_adapter
@@ -90,8 +90,8 @@ def train_recognition(
         window=config.model.num_frames,
         seed=config.seed,
     )
-    save_config(config, config.out / CONFIG)
     state = train(task, config.train, config.out, fingerprint=_fingerprint(config, data), progress=progress.step)
+    save_config(config, config.out / CONFIG)  # not before `train` has accepted the folder: it may be another run's
     results = evaluate_recognition(config, model.eval(), data)
     results["selected"] = {"iteration": state.best_iteration, "val_top1": state.best_metric}
     card = make_card(
@@ -134,6 +134,12 @@ def evaluate_adapter(folder: str | Path, *, progress: RunProgress | None = None)
     backbone = load_run_backbone(config)
     model = load_adapter(folder, backbone, card)
     data = prepare(config, backbone, progress=(progress or RunProgress()).extraction)
+    changed = sorted(set(card.class_names) ^ set(data.train.class_names))
+    if changed:
+        raise DatasetError(
+            f"Adapter {folder} was trained on {len(card.class_names)} classes, its data in {config.data.source} has "
+            f"changed since ({', '.join(changed[:3])}); restore the data, or train again."
+        )
     results = evaluate_recognition(config, model, data)
     return RunResult(folder, results, data.skipped)
 
