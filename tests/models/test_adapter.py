@@ -98,3 +98,21 @@ def test_cards_of_the_future_are_refused(saved):
     (saved[1] / CARD).write_text(json.dumps(card | {"format_version": 2}))
     with pytest.raises(AdapterError, match="not valid at format_version"):
         read_card(saved[1])
+
+
+def test_tensors_that_are_not_finite_are_refused(saved, tiny_backbone):
+    tensors = load_file(saved[1] / TENSORS)
+    tensors["prompt.prefix"][0, 0] = float("nan")
+    save_file(tensors, saved[1] / TENSORS)
+    with pytest.raises(AdapterError, match=r"prompt\.prefix in adapter\.safetensors is not all finite numbers"):
+        load_adapter(saved[1], tiny_backbone)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("num_views", 0), ("sampling", "bogus"), ("model", {"n_prefix": 10**12})], ids=str
+)
+def test_a_card_with_values_out_of_range_is_refused(saved, key, value):
+    card = json.loads((saved[1] / CARD).read_text())
+    (saved[1] / CARD).write_text(json.dumps(card | {key: value}))
+    with pytest.raises(AdapterError, match=rf"adapter\.json is not valid at {key}"):
+        read_card(saved[1])

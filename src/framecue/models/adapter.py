@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 import framecue
 from framecue.backbone import Backbone
-from framecue.config import ModelConfig
+from framecue.config import ModelConfig, SamplingText
 from framecue.errors import AdapterError, MakerMismatchError
 from framecue.files import write_bytes, write_text
 from framecue.models.builders import build_model
@@ -49,8 +49,8 @@ class AdapterCard(BaseModel):
     backbone: str
     backbone_hash: str
     preprocessing: str
-    sampling: str
-    num_views: int = 5
+    sampling: SamplingText
+    num_views: PositiveInt = 5
     model: ModelConfig
     class_names: tuple[str, ...]
     framecue_version: str = framecue.__version__
@@ -94,7 +94,7 @@ def load_adapter(folder: str | Path, backbone: Backbone, card: AdapterCard | Non
     """Rebuild the model of an adapter on its backbone.
 
     Raises:
-        AdapterError: tensors missing, damaged, or of other shapes than the card says.
+        AdapterError: tensors missing, damaged, not finite, or of other shapes than the card says.
         MakerMismatchError: the adapter was trained on another backbone or preprocessing.
     """
     folder = Path(folder)
@@ -111,10 +111,16 @@ def load_adapter(folder: str | Path, backbone: Backbone, card: AdapterCard | Non
         )
     model = build_model(card.model, backbone, seed=0)
     try:
-        model.load_state_dict(load_file(folder / TENSORS), strict=True)
+        tensors = load_file(folder / TENSORS)
+        model.load_state_dict(tensors, strict=True)
     except (SafetensorError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())[:240]
         raise AdapterError(f"Adapter {folder}: {TENSORS} does not hold what {CARD} says ({reason}).") from error
+    broken = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
+    if broken is not None:
+        raise AdapterError(
+            f"Adapter {folder}: {broken} in {TENSORS} is not all finite numbers; fetch or train it again."
+        )
     return model.eval()
 
 
