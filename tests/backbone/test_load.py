@@ -1,6 +1,12 @@
 """Every way to a backbone: built in, transformers' folders (CLIP, MetaCLIP 2, SigLIP), OpenAI's files; and refusals."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +20,7 @@ from transformers import (
     SiglipImageProcessorPil,
 )
 
+from framecue.backbone import load as load_module
 from framecue.backbone import load_backbone
 from framecue.config import ModelConfig
 from framecue.errors import BackboneError
@@ -156,3 +163,24 @@ def test_no_config_object_is_needed_to_know_the_vocabulary(tiny_backbone):
     assert tokenized.n_sos == 1
     assert tokenized.eos_index[0] == 1
     assert (tokenized.tokens.gather(1, tokenized.eos_index[:, None]) == tiny_backbone.tokenizer.eos_token_id).all()
+
+
+def test_a_cached_checkpoint_needs_no_network_and_an_absent_one_makes_one_line(tmp_path):
+    """Behind a hub address that nobody answers, with a hub cache that holds one checkpoint."""
+    repo = tmp_path / "models--somebody--small"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text("abc")
+    shutil.copytree(Path(load_module.__file__).parent / "tiny", repo / "snapshots" / "abc")
+    code = "import sys; from framecue.backbone import load_backbone; load_backbone(sys.argv[1], device='cpu')"
+    unreachable = os.environ | {"HF_HUB_CACHE": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"}
+    unreachable.pop("HF_HUB_OFFLINE", None)
+
+    def load(name: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", code, name], env=unreachable, capture_output=True, text=True)
+
+    started = time.monotonic()
+    assert load("somebody/small").returncode == 0
+    assert time.monotonic() - started < 20  # the hub's client would try for half a minute, for each file
+    refused = load("somebody/other").stderr
+    assert "Retrying" not in refused
+    assert "could not be had from the model hub" in refused

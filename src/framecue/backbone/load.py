@@ -1,7 +1,7 @@
 """Find a checkpoint and build the frozen backbone from it."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -91,16 +91,18 @@ def _from_transformers(
         raise BackboneError(f"Backbone {source}: a checkpoint folder holds config.json, this one does not.")
     with _quiet_transformers():
         try:
-            config = AutoConfig.from_pretrained(source)
+            config = _cached_first(AutoConfig.from_pretrained, source)
             if config.model_type not in FAMILIES:
                 raise BackboneError(
                     f"Backbone {name}: model type {config.model_type!r} is not supported; "
                     f"these are: {', '.join(sorted(FAMILIES))}."
                 )
             # "eager" attention, which a config may ask for, ignores is_causal: the text tower would see what follows.
-            model = AutoModel.from_pretrained(source, config=config, dtype=torch.float32, attn_implementation="sdpa")
-            words = AutoTokenizer.from_pretrained(str(tokenizer or source))
-            processor, _ = ImageProcessingMixin.get_image_processor_dict(source)
+            model = _cached_first(
+                AutoModel.from_pretrained, source, config=config, dtype=torch.float32, attn_implementation="sdpa"
+            )
+            words = _cached_first(AutoTokenizer.from_pretrained, str(tokenizer or source))
+            processor, _ = _cached_first(ImageProcessingMixin.get_image_processor_dict, source)
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             reason = " ".join(str(error).split())[:240]
             raise BackboneError(
@@ -113,6 +115,14 @@ def _from_transformers(
     except ValueError as error:
         raise BackboneError(f"Backbone {name}: its preprocessor_config.json is not understood ({error}).") from error
     return model, words, preprocessing, FAMILIES[config.model_type]
+
+
+def _cached_first(read: Callable[..., Any], source: str, **options: Any) -> Any:
+    """What the disk holds needs no network: without one, the hub's client tries for half a minute for each file."""
+    try:
+        return read(source, local_files_only=True, **options)
+    except (OSError, ValueError):
+        return read(source, **options)
 
 
 def _from_openai_file(path: Path, tokenizer: str | Path | None) -> tuple[Any, Any, Preprocessing, bool]:
@@ -172,14 +182,18 @@ def read_openai_merges(path: Path) -> Any:
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """Keep loading reports and progress bars of transformers off the terminal; errors still come as exceptions."""
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub_verbosity = hub_logging.get_verbosity()
     logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()  # its retries, a line or two each
     logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
+        hub_logging.set_verbosity(hub_verbosity)
         if bars:
             logging.enable_progress_bar()
