@@ -184,3 +184,27 @@ def test_a_cached_checkpoint_needs_no_network_and_an_absent_one_makes_one_line(t
     refused = load("somebody/other").stderr
     assert "Retrying" not in refused
     assert "could not be had from the model hub" in refused
+
+
+@pytest.mark.parametrize("damage", ["no tokenizer", "cut weights", "lacking weights", "wrong sizes"])
+def test_a_damaged_checkpoint_folder_is_refused(damage, tmp_path):
+    """Without its tokenizer's files or a tensor, transformers goes on, and every answer is noise."""
+    folder = tmp_path / "tiny"
+    shutil.copytree(Path(load_module.__file__).parent / "tiny", folder)
+    weights = folder / "model.safetensors"
+    if damage == "no tokenizer":
+        for path in folder.glob("tokenizer*"):
+            path.unlink()
+    elif damage == "cut weights":
+        weights.write_bytes(weights.read_bytes()[:100_000])
+    elif damage == "lacking weights":
+        tensors = load_file(weights)
+        save_file(
+            {name: tensors[name] for name in tensors if "final_layer_norm" not in name}, weights, {"format": "pt"}
+        )
+    else:
+        config = json.loads((folder / "config.json").read_text())
+        config["vision_config"]["hidden_size"] += 1
+        (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BackboneError, match="Backbone tiny: the checkpoint folder cannot be read"):
+        load_backbone(folder, device="cpu")

@@ -55,3 +55,15 @@ def test_refusals(trained, tmp_path, tiny_backbone):
         read_checkpoint(tmp_path / "other.pth.tar")
     with pytest.raises(AdapterError, match="does not fit backbone tiny"):
         convert_checkpoint(trained, tiny_backbone, n_prefix=16, n_suffix=16)
+
+
+@pytest.mark.parametrize("value", [3, torch.full((77, 128), float("nan"))], ids=["a number", "not finite"])
+def test_a_prompt_table_that_is_none_is_refused(tmp_path, value):
+    torch.save({"state_dict": {"embedding.weight": value}}, tmp_path / "broken.pth.tar")
+    with pytest.raises(AdapterError, match=r"embedding\.weight is no tensor of finite numbers"):
+        read_checkpoint(tmp_path / "broken.pth.tar")
+
+
+def test_sizes_out_of_range_are_refused(tiny_backbone):
+    with pytest.raises(AdapterError, match="Checkpoint asks for n_prefix 100000000"):
+        convert_checkpoint({"embedding.weight": torch.zeros(77, 128)}, tiny_backbone, n_prefix=10**8, n_suffix=0)

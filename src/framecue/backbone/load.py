@@ -16,6 +16,7 @@ from framecue.errors import BackboneError
 
 TINY = "tiny"  # the built-in backbone, trained on rendered shapes by scripts/train_tiny_clip.py
 FAMILIES = {"clip": True, "metaclip_2": True, "siglip": False}  # model_type -> the text tower is causal
+_FEWEST_WORDS = 100
 _HUB_TOKENIZER = "openai/clip-vit-base-patch16"
 
 
@@ -84,7 +85,7 @@ def _pick_device(device: str | torch.device) -> torch.device:
 def _from_transformers(
     source: str, name: str, tokenizer: str | Path | None = None
 ) -> tuple[Any, Any, Preprocessing, bool]:
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers import AutoConfig, AutoModel
     from transformers.image_processing_base import ImageProcessingMixin
 
     if Path(source).exists() and not (Path(source) / "config.json").is_file():
@@ -98,13 +99,27 @@ def _from_transformers(
                     f"these are: {', '.join(sorted(FAMILIES))}."
                 )
             # "eager" attention, which a config may ask for, ignores is_causal: the text tower would see what follows.
-            model = _cached_first(
-                AutoModel.from_pretrained, source, config=config, dtype=torch.float32, attn_implementation="sdpa"
+            model, found = _cached_first(
+                AutoModel.from_pretrained,
+                source,
+                config=config,
+                dtype=torch.float32,
+                attn_implementation="sdpa",
+                output_loading_info=True,
             )
-            words = _cached_first(AutoTokenizer.from_pretrained, str(tokenizer or source))
+            if found["missing_keys"]:  # transformers goes on with random numbers there
+                raise ValueError(f"its weights lack {min(found['missing_keys'])}")
+            words = _cached_first(_read_tokenizer, str(tokenizer or source))
             processor, _ = _cached_first(ImageProcessingMixin.get_image_processor_dict, source)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except BackboneError:
+            raise
+        except Exception as error:  # transformers lets through whatever a damaged file provokes
             reason = " ".join(str(error).split())[:240]
+            if Path(source).is_dir():
+                raise BackboneError(
+                    f"Backbone {name}: the checkpoint folder cannot be read ({reason}); it must hold config.json, "
+                    "weights, tokenizer and preprocessor_config.json that fit together: fetch it again."
+                ) from error
             raise BackboneError(
                 f"Backbone {name!r} is not built in, not a checkpoint folder, and could not be had from the model hub; "
                 f"give 'tiny', a folder, or a hub id that is reachable or cached. ({reason})"
@@ -115,6 +130,15 @@ def _from_transformers(
     except ValueError as error:
         raise BackboneError(f"Backbone {name}: its preprocessor_config.json is not understood ({error}).") from error
     return model, words, preprocessing, FAMILIES[config.model_type]
+
+
+def _read_tokenizer(source: str, **options: Any) -> Any:
+    from transformers import AutoTokenizer
+
+    words = AutoTokenizer.from_pretrained(source, **options)
+    if len(words) < _FEWEST_WORDS:  # what transformers makes where the files are absent: every text reads the same
+        raise OSError(f"no tokenizer files in {source}")
+    return words
 
 
 def _cached_first(read: Callable[..., Any], source: str, **options: Any) -> Any:

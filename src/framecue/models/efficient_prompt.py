@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from framecue.backbone import Backbone
@@ -58,7 +59,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
             f"Checkpoint {path}: the authors' prompt table embedding.weight must be there, "
             f"found {', '.join(sorted(named)[:4]) or 'nothing'}."
         )
+    broken = next((key for key, value in trained.items() if not _is_finite_tensor(value)), None)
+    if broken is not None:
+        raise AdapterError(f"Checkpoint {path}: {broken} is no tensor of finite numbers; fetch the file again.")
     return trained
+
+
+def _is_finite_tensor(value: object) -> bool:
+    return isinstance(value, Tensor) and bool(value.isfinite().all())
 
 
 def convert_checkpoint(
@@ -77,13 +85,17 @@ def convert_checkpoint(
     layers = {int(match[1]) for name in state if (match := _BLOCK.match(name))}
     use_temporal = bool(layers) if temporal is None else temporal
     positions = state.get("temporalEmbedding.weight")
-    config = ModelConfig(
-        n_prefix=n_prefix,
-        n_suffix=n_suffix,
-        suffix_layout="absolute",
-        temporal_layers=max(layers) + 1 if use_temporal and layers else 0,
-        num_frames=16 if positions is None else len(positions),
-    )
+    try:
+        config = ModelConfig(
+            n_prefix=n_prefix,
+            n_suffix=n_suffix,
+            suffix_layout="absolute",
+            temporal_layers=max(layers) + 1 if use_temporal and layers else 0,
+            num_frames=16 if positions is None else len(positions),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise AdapterError(f"Checkpoint asks for {first['loc'][0]} {first['input']}: {first['msg']}.") from error
     model = build_model(config, backbone, seed=0)
     ours = {"prompt.table": state["embedding.weight"].float()}
     if config.temporal_layers:
