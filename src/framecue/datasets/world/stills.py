@@ -7,13 +7,24 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from framecue.datasets.world.canvas import Backdrop, Sprite, draw_sprite, draw_stroke, random_backdrop, to_uint8
+from framecue.datasets.world.canvas import (
+    POINTING_SHAPES,
+    Backdrop,
+    Sprite,
+    draw_sprite,
+    draw_stroke,
+    random_backdrop,
+    to_uint8,
+)
 from framecue.datasets.world.captions import Facts, describe
 from framecue.datasets.world.marks import Marks, random_marks
 from framecue.datasets.world.motions import NOVEL_CLASSES, SEEN_CLASSES, random_cast, random_course
 
 DRAWN_SIZE_PX = 96
 """Pictures are drawn at the videos' size and then scaled, so that stills and frames are blurred alike."""
+
+VISIBLE_LEVELS = 6
+"""Gray levels by which a shape must change a pixel to cover it."""
 
 SHARE_MARKED = 0.45
 SHARE_UNMARKED_MOTION = 0.1
@@ -22,10 +33,19 @@ SHARE_FRAME = 0.15
 
 @dataclass(frozen=True)
 class Still:
-    """uint8 RGB [S, S, 3] and what there is to say about it."""
+    """A picture, what there is to say about it, and where its shapes are.
+
+    Attributes:
+        image: uint8 RGB [S, S, 3].
+        coverage: uint8 [S, S], how much of each pixel the shapes cover, 0 to 255; marks do not count.
+        geometry: x, y, log radius, cos and sin of the angle, opacity of a single shape that has a tip; the angle is NaN
+            for shapes without one, and all six for two shapes.
+    """
 
     image: npt.NDArray[np.uint8]
     facts: Facts
+    coverage: npt.NDArray[np.uint8]
+    geometry: tuple[float, ...]
 
 
 def random_still(rng: np.random.Generator, size_px: int) -> Still:
@@ -59,7 +79,7 @@ def motion_still(
     marks = random_marks(motion, cast, course, t, rng) if marked else Marks()
     color_names = (cast.color_name, cast.partner_color_name)[: len(sprites)]
     facts = describe(sprites, color_names, backdrop, motion if named else "")
-    return Still(_draw(backdrop, sprites, marks, size_px), facts)
+    return _draw(backdrop, sprites, marks, facts, size_px)
 
 
 def placed_still(rng: np.random.Generator, size_px: int) -> Still:
@@ -76,14 +96,30 @@ def placed_still(rng: np.random.Generator, size_px: int) -> Still:
         opacity = rng.uniform(0.15, 1) if rng.random() < 0.35 else 1.0
         sprites = [replace(cast.actor, x=float(x), y=float(y), radius=radius, angle=angle, opacity=opacity)]
     color_names = (cast.color_name, cast.partner_color_name)[: len(sprites)]
-    return Still(_draw(backdrop, sprites, Marks(), size_px), describe(sprites, color_names, backdrop))
+    return _draw(backdrop, sprites, Marks(), describe(sprites, color_names, backdrop), size_px)
 
 
-def _draw(backdrop: Backdrop, sprites: list[Sprite], marks: Marks, size_px: int) -> npt.NDArray[np.uint8]:
-    picture = backdrop.picture.copy()
+def _draw(backdrop: Backdrop, sprites: list[Sprite], marks: Marks, facts: Facts, size_px: int) -> Still:
+    bare, picture = backdrop.picture.copy(), backdrop.picture.copy()
+    for sprite in sprites:
+        draw_sprite(bare, sprite)
     for sprite in [*marks.afterimages, *sprites]:
         draw_sprite(picture, sprite)
     for stroke in marks.strokes:
         draw_stroke(picture, stroke)
-    scaled = Image.fromarray(to_uint8(picture)).resize((size_px, size_px), Image.Resampling.BICUBIC)
-    return np.asarray(scaled)
+    covered = np.abs(to_uint8(bare).astype(np.int16) - to_uint8(backdrop.picture)).max(axis=-1) > VISIBLE_LEVELS
+    return Still(
+        _scaled(to_uint8(picture), size_px), facts, _scaled(np.uint8(255) * covered, size_px), _geometry(sprites)
+    )
+
+
+def _scaled(pixels: npt.NDArray[np.uint8], size_px: int) -> npt.NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(pixels).resize((size_px, size_px), Image.Resampling.BICUBIC))
+
+
+def _geometry(sprites: list[Sprite]) -> tuple[float, ...]:
+    if len(sprites) != 1:
+        return (math.nan,) * 6
+    (sprite,) = sprites
+    angle = sprite.angle if sprite.shape in POINTING_SHAPES else math.nan
+    return (sprite.x, sprite.y, math.log(sprite.radius), math.cos(angle), math.sin(angle), sprite.opacity)
