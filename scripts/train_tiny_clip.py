@@ -48,20 +48,19 @@ from framecue.datasets.world.videos import clip_rng, render_clip
 
 SEED = 0
 NUM_STILLS = 40_000
-NUM_STEPS = 1_600
+NUM_STEPS = 1_300
 BATCH_SIZE = 128
-PEAK_LR, WARMUP_STEPS, WEIGHT_DECAY, BETAS = 1e-3, 50, 0.05, (0.9, 0.98)
+PEAK_LR, WARMUP_STEPS, WEIGHT_DECAY, BETAS = 1.2e-3, 60, 0.05, (0.9, 0.98)
 CAPTION_WEIGHT, COVERAGE_WEIGHT, GEOMETRY_WEIGHT = 0.5, 5.0, 2.0
 TOPIC_WEIGHTS = {
     "motion": 2.0,
     "place": 1.0,
-    "pose": 1.0,
+    "pose": 2.0,
     "size": 0.7,
-    "strength": 0.7,
+    "strength": 1.0,
     "shape": 0.7,
     "color": 0.3,
     "gap": 0.7,
-    "backdrop": 0.1,
 }
 MAX_SCALE = 100.0
 VOCABULARY_SIZE = 1_024

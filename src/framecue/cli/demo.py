@@ -32,7 +32,7 @@ def demo(
     frozen CLIP and a linear probe, and classifies new files. Ends with a table, DIR/results.json and DIR/report.html.
     Run the same command again after an interruption: it goes on where it stopped.
     """
-    note("framecue demo: rendering, extracting, training; about three minutes on two cores")
+    note("framecue demo: rendering, extracting, training; about four minutes on two cores")
 
     from framecue.report.demo import run_demo
 

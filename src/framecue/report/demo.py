@@ -47,7 +47,7 @@ Progress = Callable[[str, int, int, str], None]
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """How much is rendered and trained; the default takes about three minutes on two cores.
+    """How much is rendered and trained; the default takes about four minutes on two cores.
 
     Attributes:
         seen, held_out: class names of the world.
@@ -58,7 +58,7 @@ class DemoPlan:
 
     seen: tuple[str, ...] = SEEN_CLASSES
     held_out: tuple[str, ...] = NOVEL_CLASSES
-    videos_per_class: Mapping[str, int] = field(default_factory=lambda: {"train": 40, "val": 10, "test": 20})
+    videos_per_class: Mapping[str, int] = field(default_factory=lambda: {"train": 100, "val": 10, "test": 20})
     iterations: Mapping[str, int] = field(default_factory=lambda: {"A3": 300, "A5": 600})
     batch_size: int = 64
     lr: Mapping[str, float] = field(default_factory=lambda: {"A3": 1e-2, "A5": 1e-3})

@@ -64,14 +64,14 @@ OUTLINES: dict[str, npt.NDArray[np.float64]] = {
             for s in (1, -1)
             for a, b in ((-0.32, -1), (0.32, -1), (0.32, -0.32), (1, -0.32), (1, 0.32), (0.32, 0.32))
         ],
-        "triangle": [(0.0, -1.15), (0.8, 0.85), (-0.8, 0.85)],
+        "triangle": [(0.0, -1.2), (0.62, 0.85), (-0.62, 0.85)],
         "arrow": [(0, -1.1), (0.8, -0.1), (0.33, -0.1), (0.33, 1), (-0.33, 1), (-0.33, -0.1), (-0.8, -0.1)],
         "heart": _heart(),
         "half circle": _half_circle(),
     }.items()
 }
-POINTING_SHAPES = ("triangle", "arrow", "heart", "half circle")
-"""Shapes that look different at every angle, so that a turn can be seen."""
+POINTING_SHAPES = ("triangle", "arrow", "half circle")
+"""Shapes that look different at every angle and are longer than wide, so that a turn can be seen."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "standing": ("standing", "standing", "staying"),
     "bouncing": ("bouncing", "bouncing", "jumping"),
 }
+SMALLEST_POSE_RADIUS = 0.085  # below it, few pixels are left to tell by
 _POINTING = ("up", "up and right", "right", "down and right", "down", "down and left", "left", "up and left")
 
 
@@ -59,7 +60,7 @@ class Facts:
 def describe(sprites: list[Sprite], color_names: tuple[str, ...], backdrop: Backdrop, motion: str = "") -> Facts:
     """The facts of one picture, read off what was drawn."""
     ground = (backdrop.kind, backdrop.color_name)
-    if not motion and all(sprite.opacity < 0.08 for sprite in sprites):
+    if not motion and all(sprite.opacity < 0.06 for sprite in sprites):
         return Facts(ground)
     nouns = tuple((color, sprite.shape) for color, sprite in zip(color_names, sprites, strict=True))
     if len(sprites) == 2:
@@ -86,13 +87,15 @@ def _place(sprite: Sprite) -> str:
 
 
 def _pose(sprite: Sprite) -> str:
-    if sprite.shape in POINTING_SHAPES and sprite.shape != "heart":  # a heart's tip is down when it is upright
+    if sprite.radius < SMALLEST_POSE_RADIUS:
+        return ""
+    if sprite.shape in POINTING_SHAPES:
         return f"pointing {_POINTING[round(sprite.angle / (math.pi / 4)) % 8]}"
     return "tilted" if abs(sprite.angle) > 0.15 and sprite.shape != "circle" else ""
 
 
 def _strength(sprite: Sprite) -> str:
-    bounds = ((0.35, "very faint"), (0.7, "faint"), (math.inf, ""))
+    bounds = ((0.2, "barely visible"), (0.4, "very faint"), (0.7, "faint"), (math.inf, "solid"))
     return next(word for bound, word in bounds if sprite.opacity < bound)
 
 
@@ -118,13 +121,11 @@ def random_caption(facts: Facts, rng: np.random.Generator) -> str:
     return _framed(" ".join(part for part in parts if part), rng)
 
 
-TOPICS = ("motion", "place", "pose", "size", "strength", "shape", "color", "gap", "backdrop")
+TOPICS = ("motion", "place", "pose", "size", "strength", "shape", "color", "gap")
 
 
 def topic_value(facts: Facts, topic: str) -> str:
     """What the picture has to say on one topic, "" for nothing. Equal values may still be said in unequal words."""
-    if topic == "backdrop":
-        return " ".join(facts.backdrop)
     if topic in ("shape", "color"):
         return facts.nouns[0][topic == "shape"] if len(facts.nouns) == 1 else ""
     if facts.motion and topic in ("place", "size"):
@@ -138,8 +139,6 @@ def topic_caption(facts: Facts, topic: str, rng: np.random.Generator) -> str:
     if topic == "motion":
         motion = _in_other_words(value, rng)
         return _framed(motion if rng.random() < 0.6 else f"{_vague(facts, rng)} {motion}", rng)
-    if topic == "backdrop":
-        return _framed(f"a {_ground(facts)}", rng)
     if topic in ("size", "strength", "color", "shape"):
         return _framed(_with_article(value if topic == "shape" else f"{value} shape"), rng)
     return _framed(f"{_vague(facts, rng)} {value}", rng)
@@ -182,7 +181,8 @@ def _subject(facts: Facts, rng: np.random.Generator) -> str:
         order = rng.permutation(2)
         return " and ".join(_with_article(nouns[i]) for i in order)
     size = facts.size if rng.random() < 0.6 else ""
-    strength = facts.strength if rng.random() < 0.7 else ""
+    # People mention that a thing is faint, and hardly ever that it is not.
+    strength = facts.strength if rng.random() < (0.1 if facts.strength == "solid" else 0.7) else ""
     return _with_article(" ".join(word for word in (strength, size, nouns[0]) if word))
 
 
