@@ -59,7 +59,7 @@ class DemoPlan:
     seen: tuple[str, ...] = SEEN_CLASSES
     held_out: tuple[str, ...] = NOVEL_CLASSES
     videos_per_class: Mapping[str, int] = field(default_factory=lambda: {"train": 100, "val": 10, "test": 20})
-    iterations: Mapping[str, int] = field(default_factory=lambda: {"A3": 300, "A5": 600})
+    iterations: Mapping[str, int] = field(default_factory=lambda: {"A3": 600, "A5": 1000})
     batch_size: int = 64
     lr: Mapping[str, float] = field(default_factory=lambda: {"A3": 1e-2, "A5": 1e-3})
     backbone: str = "tiny"
