@@ -112,8 +112,15 @@ def test_ctrl_c_and_resume_equal_an_uninterrupted_run(trained, config, tmp_path)
     out = tmp_path / "run"
     words = ["train", "recognition", "--config", str(config), f"out={out}", "train.iterations=60"]
     words += [f"features.store={trained / 'features.lance'}"]
+    one_thread = os.environ | {
+        "OMP_NUM_THREADS": "1"
+    }  # as in this process: sums over two threads differ in the last bit
     process = subprocess.Popen(
-        [sys.executable, "-m", "framecue.cli.main", *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "framecue.cli.main", *words],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=one_thread,
     )
     deadline = time.monotonic() + 120
     while len(read_log(out)) < 3 and process.poll() is None:
