@@ -42,7 +42,7 @@ def closed_set(records: Iterable[Record], *, val_fraction: float = 0.1, seeds: I
         f"Closed set: trained on the {len(parts.train)} training videos of {len(names)} classes, "
         f"tested on {len(parts.test)} others of the same classes; {_seeds_text(seeds, 'training')}."
     )
-    return drawn("closed-set", description, _source(bool(parts.val), val_fraction), trials)
+    return drawn("closed-set", description, _source(bool(parts.val), val_fraction), trials, _all(parts))
 
 
 def episodes(
@@ -85,7 +85,7 @@ def episodes(
         f"{shots}-shot {ways}-way: in each of {count} episodes trained from scratch on {shots} videos of each of "
         f"{ways} classes drawn from {len(labels)}, tested on all other videos of these classes."
     )
-    return drawn(f"few-shot-{ways}-way-{shots}-shot", description, f"drawn from seed {seed}", trials)
+    return drawn(f"few-shot-{ways}-way-{shots}-shot", description, f"drawn from seed {seed}", trials, everything)
 
 
 def few_shot(records: Iterable[Record], *, shots: int, draws: int = 10, seed: int = 0) -> Protocol:
@@ -114,7 +114,11 @@ def few_shot(records: Iterable[Record], *, shots: int, draws: int = 10, seed: in
         for number in range(draws)
     ]
     return drawn(
-        f"few-shot-all-way-{shots}-shot", all_way_text(shots, names, trials), f"drawn from seed {seed}", trials
+        f"few-shot-all-way-{shots}-shot",
+        all_way_text(shots, names, trials),
+        f"drawn from seed {seed}",
+        trials,
+        _all(parts),
     )
 
 
@@ -142,7 +146,7 @@ def zero_shot(
         DatasetError: a class is in both lists or not in the data, or has no videos where it needs them.
     """
     parts, seeds = parts_of(records, tested=False), check_seeds(seeds)
-    known = labels_of([*parts.train, *parts.val, *parts.test])
+    known = labels_of(_all(parts))
     seen = find_classes(train_classes, known, asked_by="train_classes")
     unseen = find_classes(test_classes, known, asked_by="test_classes")
     refuse_shared(seen, unseen, "train and test class")
@@ -158,7 +162,7 @@ def zero_shot(
         f"Zero-shot: trained on the {len(train)} training videos of {len(names)} classes, tested on {len(test)} videos "
         f"of {len(test_names)} classes never trained on, among their own names; {_seeds_text(seeds, 'training')}."
     )
-    return drawn("zero-shot", description, _source(bool(val), val_fraction), trials)
+    return drawn("zero-shot", description, _source(bool(val), val_fraction), trials, _all(parts))
 
 
 def base_to_novel(
@@ -210,6 +214,7 @@ def base_to_novel(
         base_to_novel_text(shots, trials, division),
         source + (f", classes halved by seed {seed}" if base is None and novel is None else ""),
         trials,
+        _all(parts),
     )
 
 
@@ -267,7 +272,11 @@ def cross_dataset(
         + f"; {_seeds_text(seeds, 'training')}."
     )
     source = _source(bool(val), val_fraction) + (f", halves by seed {seed}" if halves else "")
-    return drawn("cross-dataset", description, source, trials)
+    return drawn("cross-dataset", description, source, trials, _all(parts), others)
+
+
+def _all(parts: Partition) -> list[Record]:
+    return [*parts.train, *parts.val, *parts.test]
 
 
 def _trial(

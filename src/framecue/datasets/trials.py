@@ -82,6 +82,7 @@ class Protocol:
         source: "drawn from seed 0", or the folder or file of the split lists.
         source_hash: SHA-256 over the split lists; equal hashes mean equal videos and names in every part.
         skipped: what split lists named and the data does not have.
+        lists: the split lists of all trials by file name (see `split_lists`), to be written for others.
     """
 
     name: str
@@ -90,11 +91,13 @@ class Protocol:
     source_hash: str
     trials: list[Trial]
     skipped: list[Skipped] = field(default_factory=list)
+    lists: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
-def drawn(name: str, description: str, source: str, trials: list[Trial]) -> Protocol:
-    """A protocol whose hash is that of its own lists."""
-    return Protocol(name, description, source, hash_lists(split_lists(trials)), trials)
+def drawn(name: str, description: str, source: str, trials: list[Trial], *data: Collection[Record]) -> Protocol:
+    """A protocol whose hash is that of its own lists; `data` are all records of each data set."""
+    lists = split_lists(trials, *data)
+    return Protocol(name, description, source, hash_lists(lists), trials, lists=lists)
 
 
 def video_id(record: Record) -> tuple[str, float | None, float | None]:
@@ -156,14 +159,14 @@ def _folder_name(record: Record) -> str:
     return folder if class_key(folder) == class_key(label) else label
 
 
-def split_lists(trials: Sequence[Trial]) -> dict[str, str]:
+def split_lists(trials: Sequence[Trial], *data: Collection[Record]) -> dict[str, str]:
     """Every list of the trials by its file name: `train/split_0.list`, `test/split_0.list` with lines `class/stem`.
 
     A part "half 0" has the folder `half_0`. The names of a part are in `classes/PART/split_0.list`, a name a line, but
-    only where they are not just the classes of its videos.
+    only where they are not just the classes of its videos. `data` are all records of each data set, among which names
+    must tell videos apart.
     """
-    known = list({record: None for trial in trials for part in uses(trial).values() for record in part})
-    names = portable_names(known)
+    names = {record: name for records in data for record, name in portable_names(records).items()}
     lists = {}
     for number, trial in enumerate(trials):
         for part, records in uses(trial).items():

@@ -22,12 +22,21 @@ _TIMES = re.compile(r"_\d{6}_\d{6}$")
 
 @dataclass(frozen=True)
 class ListedVideo:
-    """One line of a video list: `text` as written, `group` its class as written, `stem` the file without its ending."""
+    """One line of a video list.
+
+    Attributes:
+        text: the video as written.
+        group: its class as written, or as the label file says for a number.
+        stem: the file name without its ending.
+        by_number: the class was told by a number, and yields to that of the data: ViFi-CLIP's label files for HMDB-51
+            interchange sword and sword exercise, kick and kick ball.
+    """
 
     text: str
     group: str
     stem: str
     origin: str
+    by_number: bool = False
 
 
 def read_video_list(path: str | Path, labels: ClassList | None = None) -> list[ListedVideo]:
@@ -71,7 +80,7 @@ def _numbered_line(line: str, origin: str, labels: ClassList) -> ListedVideo:
             f"{origin}: class number {number} is not among the {len(labels.names)} of {labels.origins[0]} and after. "
             "Use files of one set."
         )
-    return ListedVideo(file.strip(), labels.names[labels.numbers.index(int(number))], _stem(file), origin)
+    return ListedVideo(file.strip(), labels.names[labels.numbers.index(int(number))], _stem(file), origin, True)
 
 
 def _stem(file: str) -> str:
@@ -114,20 +123,22 @@ class VideoIndex:
         found = self._by_name.get((None, video.stem), [])
         if len(found) != 1:
             return None
-        if self._labels.keys() & {*groups}:
+        if self._labels.keys() & {*groups} and not video.by_number:
             raise DatasetError(
                 f"{video.origin}: '{video.text}' is in the data as '{found[0].label}' ({found[0].path}). "
                 "Use lists and data of one set."
             )
         return found[0]
 
-    def find_all(self, videos: Sequence[ListedVideo], missing: Missing) -> tuple[dict[Record, str], list[Skipped]]:
-        """Records of the lines, each with its "file:line", and the lines whose videos are not there.
+    def find_all(
+        self, videos: Sequence[ListedVideo], missing: Missing
+    ) -> tuple[dict[Record, ListedVideo], list[Skipped]]:
+        """Records with the lines that mean them, and the lines whose videos are not there.
 
         Raises:
             DatasetError: as `find`; two lines mean one record; or a video is not there and `missing` is "error".
         """
-        found: dict[Record, str] = {}
+        found: dict[Record, ListedVideo] = {}
         absent = []
         for video in videos:
             record = self.find(video)
@@ -135,11 +146,11 @@ class VideoIndex:
                 absent.append(video)
             elif record in found:
                 raise DatasetError(
-                    f"{video.origin}: '{video.text}' is the same video as in {found[record]} ({record.path}). "
+                    f"{video.origin}: '{video.text}' is the same video as in {found[record].origin} ({record.path}). "
                     "Remove one of the lines."
                 )
             else:
-                found[record] = video.origin
+                found[record] = video
         if absent and missing == "error":
             raise DatasetError(
                 f"{absent[0].origin}: no video '{absent[0].text}' in the data{self._nearest(absent[0].group)}; "
