@@ -147,8 +147,8 @@ def write_split_lists(protocol: Protocol, folder: str | Path) -> None:
             lines = protocol.lists.get(list_file(part, number), "").splitlines()
             if len(set(lines)) != len(records) or not is_text("".join(lines)):
                 raise DatasetError(
-                    f"The {len(records)} videos of {part} in {trial.name} cannot be told apart in lists: some share class "
-                    "and file name, or have line breaks or stray bytes in it. Give the files names of their own."
+                    f"The {len(records)} videos of {part} in {trial.name} cannot be told apart in lists: some share "
+                    "class and file name, or have line breaks or stray bytes in it. Give the files names of their own."
                 )
     other = sorted(name for name in list_files(folder) if name not in protocol.lists)
     if other:
