@@ -39,6 +39,7 @@ def _user_path(path: Path) -> Path:
 UserPath = Annotated[Path, AfterValidator(_user_path)]
 Precision = Literal["fp32", "bf16", "fp16"]
 SamplingText = Annotated[str, Field(pattern=r"^(all|fps:(\d*[1-9]\d*(\.\d+)?|\d+\.\d*[1-9]\d*)|uniform:[1-9]\d*)$")]
+DataFormat = Literal["auto", "folder", "csv", "jsonl", "hmdb51", "ucf101", "kinetics", "something", "list"]
 PresetName = Literal["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7"]
 
 PRESETS: dict[str, dict[str, int]] = {
@@ -65,12 +66,14 @@ class DataConfig(Section):
 
     source: UserPath
     """Folder with a folder per class, a .csv or .jsonl manifest, or for official sets the folder of videos."""
-    format: Literal["auto", "folder", "csv", "jsonl", "hmdb51", "ucf101"] = "auto"
-    """How `source` is laid out; auto looks at the file ending and at `annotations`."""
+    format: DataFormat = "auto"
+    """How the videos are listed; auto looks at the files. list: lines `path number`."""
     annotations: UserPath | None = None
-    """Folder of the official class list and split files (hmdb51 and ucf101 only)."""
+    """Official split files: their folder, or one file (kinetics, something, list)."""
+    labels: UserPath | None = None
+    """File of class names that the numbers of `list` stand for; null = the one beside the lists."""
     split: Literal[1, 2, 3] = 1
-    """Which of the official splits (hmdb51 and ucf101 only)."""
+    """Which of the official splits (hmdb51, ucf101, and lists that are numbered)."""
     missing: Literal["error", "skip"] = "error"
     """What to do when a listed video is not there: stop, or go on without it and list it."""
     val_fraction: float = Field(default=0.1, ge=0, lt=1)

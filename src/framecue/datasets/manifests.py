@@ -9,10 +9,11 @@ import difflib
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from framecue.datasets.faults import Report, refuse
 from framecue.datasets.naming import ClassNames, part_name
 from framecue.errors import DatasetError
 from framecue.types import Record
@@ -27,26 +28,63 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """For each field of a record, the column names that are understood, best first."""
 
 
-def read_csv(path: Path) -> list[Record]:
+def read_csv(path: Path, *, report: Report = refuse) -> list[Record]:
     """Records of a CSV file with a header; comma, semicolon and tab are told apart by the header.
 
     Raises:
-        DatasetError: the file or a line of it cannot be understood; the message begins with "file:line".
+        DatasetError: the file or (by the report) a line of it cannot be understood; the message begins with
+            "file:line".
+    """
+    return _records(path, csv_rows(path, _check_header, report=report), report)
+
+
+def read_jsonl(path: Path, *, report: Report = refuse) -> list[Record]:
+    """Records of a JSONL file: one JSON object a line.
+
+    Raises:
+        DatasetError: the file or (by the report) a line of it cannot be understood; the message begins with
+            "file:line".
+    """
+    return _records(path, _jsonl_rows(path, report), report)
+
+
+def csv_rows(
+    path: Path, check_header: Callable[[str, list[str]], list[str]], *, report: Report = refuse
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells by column of each row of a CSV file.
+
+    Args:
+        check_header: "file:line" and the header to the names of the columns; raises where the header will not do.
+
+    Raises:
+        DatasetError: the file cannot be read, or (by the report) a row is not valid CSV or has too few or many cells.
     """
     text = read_text(path)
     header_line = text.lstrip().partition("\n")[0]
     delimiter = max(",;\t", key=header_line.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
-    return _records(path, _csv_rows(path, rows))
-
-
-def read_jsonl(path: Path) -> list[Record]:
-    """Records of a JSONL file: one JSON object a line.
-
-    Raises:
-        DatasetError: the file or a line of it cannot be understood; the message begins with "file:line".
-    """
-    return _records(path, _jsonl_rows(path))
+    header: list[str] | None = None
+    while True:
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            report(DatasetError(f"{path}:{rows.line_num}: not valid CSV: {error}. Check the quotes there."))
+            continue
+        if row is None:
+            return
+        if not any(cell.strip() for cell in row):
+            continue
+        if header is None:
+            header = check_header(f"{path}:{rows.line_num}", [cell.strip() for cell in row])
+        elif len(row) != len(header):
+            report(
+                DatasetError(
+                    f"{path}:{rows.line_num}: {len(row)} columns where the header has {len(header)}. "
+                    "Put quotes around cells that hold the separator."
+                )
+            )
+        else:
+            yield rows.line_num, dict(zip(header, row, strict=True))
 
 
 def read_text(path: Path) -> str:
@@ -69,25 +107,6 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def _csv_rows(path: Path, rows: Any) -> Iterator[tuple[int, dict[str, str]]]:  # Any: csv has no public reader type
-    header: list[str] | None = None
-    try:
-        for row in rows:
-            if not any(cell.strip() for cell in row):
-                continue
-            if header is None:
-                header = _check_header(f"{path}:{rows.line_num}", [cell.strip() for cell in row])
-            elif len(row) != len(header):
-                raise DatasetError(
-                    f"{path}:{rows.line_num}: {len(row)} columns where the header has {len(header)}. "
-                    "Put quotes around cells that hold the separator."
-                )
-            else:
-                yield rows.line_num, dict(zip(header, row, strict=True))
-    except csv.Error as error:
-        raise DatasetError(f"{path}:{rows.line_num}: not valid CSV: {error}. Check the quotes there.") from None
-
-
 def _check_header(origin: str, header: list[str]) -> list[str]:
     """The header in lower case, checked: needed columns there, none twice, none mistyped."""
     names = [name.lower() for name in header]
@@ -108,24 +127,36 @@ def _check_header(origin: str, header: list[str]) -> list[str]:
     return names
 
 
-def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _jsonl_rows(path: Path, report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DatasetError(f"{path}:{number}: not valid JSON: {error.msg} at column {error.colno}.") from None
-        except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets without end
-            raise DatasetError(f"{path}:{number}: a number or a nesting of absurd size. Fix the line.") from None
-        if not isinstance(row, dict):
-            raise DatasetError(f"{path}:{number}: every line must be a JSON object, found {line.strip()[:40]}.")
-        yield number, {key.lower(): value for key, value in row.items()}
+            yield number, _json_object(line, f"{path}:{number}")
+        except DatasetError as error:
+            report(error)
 
 
-def _records(path: Path, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[Record]:
-    names = ClassNames()
-    records = [_record(path.parent, row, f"{path}:{number}", names) for number, row in rows]
+def _json_object(line: str, origin: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DatasetError(f"{origin}: not valid JSON: {error.msg} at column {error.colno}.") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets without end
+        raise DatasetError(f"{origin}: a number or a nesting of absurd size. Fix the line.") from None
+    if not isinstance(row, dict):
+        raise DatasetError(f"{origin}: every line must be a JSON object, found {line.strip()[:40]}.")
+    return {key.lower(): value for key, value in row.items()}
+
+
+def _records(path: Path, rows: Iterable[tuple[int, Mapping[str, Any]]], report: Report) -> list[Record]:
+    names = ClassNames(report)
+    records: list[Record] = []
+    for number, row in rows:
+        try:
+            records.append(_record(path.parent, row, f"{path}:{number}", names))
+        except DatasetError as error:
+            report(error)
     if not records:
         raise DatasetError(
             f"{path} holds no videos. Give a line for each: path, label and, if wanted, start, end, split."
@@ -140,8 +171,8 @@ def _record(folder: Path, row: Mapping[str, Any], origin: str, names: ClassNames
             raise DatasetError(f"{origin}: the {field} is empty. Fill it in, or remove the line.")
         if not isinstance(fields[field], str):
             raise DatasetError(f"{origin}: the {field} must be text, found {fields[field]!r}. Put it in quotes.")
-    start_seconds = _seconds(fields["start_seconds"], "start", origin)
-    end_seconds = _seconds(fields["end_seconds"], "end", origin)
+    start_seconds = parse_seconds(fields["start_seconds"], "start", origin)
+    end_seconds = parse_seconds(fields["end_seconds"], "end", origin)
     if end_seconds is not None and (start_seconds or 0.0) >= end_seconds:
         raise DatasetError(
             f"{origin}: start must be before end, found {start_seconds or 0.0:g} and {end_seconds:g} s. Fix the times."
@@ -149,7 +180,7 @@ def _record(folder: Path, row: Mapping[str, Any], origin: str, names: ClassNames
     return Record(
         path=folder / fields["path"].strip(),
         label=names.add(fields["label"], origin),
-        split=_part(fields["split"], origin),
+        split=parse_part(fields["split"], origin),
         start_seconds=start_seconds,
         end_seconds=end_seconds,
         origin=origin,
@@ -162,7 +193,7 @@ def _first(row: Mapping[str, Any], accepted: tuple[str, ...]) -> Any:
     return next((value for value in values if value is not None and str(value).strip()), None)
 
 
-def _seconds(value: Any, name: str, origin: str) -> float | None:
+def parse_seconds(value: Any, name: str, origin: str) -> float | None:
     if value is None:
         return None
     try:
@@ -176,7 +207,7 @@ def _seconds(value: Any, name: str, origin: str) -> float | None:
     return seconds
 
 
-def _part(value: Any, origin: str) -> str | None:
+def parse_part(value: Any, origin: str) -> str | None:
     if value is None:
         return None
     part = part_name(str(value))

@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
+from framecue.datasets.faults import DataFaultError, Report, refuse
 from framecue.errors import DatasetError
 
 _PARTS = {
@@ -16,6 +17,13 @@ _PARTS = {
 def part_name(text: str) -> str | None:
     """ "train", "val" or "test" for any usual spelling of one, else None."""
     return _PARTS.get(text.strip().lower())
+
+
+def part_in_file_name(name: str) -> str | None:
+    """ "val" for kinetics-400_val.csv, "train" for trainlist01.txt; None where no part, or more than one, is named."""
+    words = (word.removesuffix("list") for word in re.split(r"[^a-z]+", name.lower()))
+    parts = {part for word in words if (part := part_name(word))}
+    return parts.pop() if len(parts) == 1 else None
 
 
 def is_text(text: str) -> bool:
@@ -39,28 +47,36 @@ def class_key(text: str) -> str:
 
 
 class ClassNames:
-    """The class names of one source, refusing two spellings of one name, which would train as two classes."""
+    """The class names of one source, reporting two spellings of one name, which would train as two classes."""
 
-    def __init__(self) -> None:
-        self._seen: dict[str, tuple[str, str]] = {}
+    def __init__(self, report: Report = refuse) -> None:
+        self._seen: dict[str, tuple[str, str, str]] = {}
+        self._known: dict[str, str] = {}
+        self._report = report
 
     def add(self, text: str, origin: str) -> str:
-        """The class name for `text`, read at `origin`.
+        """The class name for `text`, read at `origin`; where the report lets it pass, the first spelling's.
 
         Raises:
-            DatasetError: the name is empty or no text, or another spelling of it was read before.
+            DatasetError: the name is empty or no text, or (by the report) another spelling of it was read before.
         """
+        if text in self._known:  # a source names few classes very often
+            return self._known[text]
         if not is_text(text):
             raise DatasetError(f"{origin}: label {text!r} holds bytes that are no UTF-8. Rename the class.")
         if not class_name(text):
             raise DatasetError(f"{origin}: the label is empty. Name the class, or remove the entry.")
-        first, first_origin = self._seen.setdefault(class_key(text), (text.strip(), origin))
+        first, first_origin, name = self._seen.setdefault(class_key(text), (text.strip(), origin, class_name(text)))
         if first != text.strip():
-            raise DatasetError(
-                f"{origin}: class '{text.strip()}' and '{first}' ({first_origin}) differ only in case, spaces or "
-                "punctuation. Write both the same way."
+            self._report(
+                DataFaultError(
+                    "spelling",
+                    f"{origin}: class '{text.strip()}' and '{first}' ({first_origin}) differ only in case, spaces or "
+                    "punctuation. Write both the same way.",
+                )
             )
-        return class_name(text)
+        self._known[text] = name
+        return name
 
 
 def find_class(name: str, known: Iterable[str], *, asked_by: str) -> str:
