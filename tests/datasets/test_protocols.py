@@ -313,7 +313,7 @@ RUNS = [Record(Path(f"d/run/{i}.mp4"), "run", "train", origin=f"m.csv:{i + 2}") 
         (lambda: cross_dataset(data(), data("o", a=6, b=6)), "Halves need at least 4 test classes, found 2."),
         (
             lambda: cross_dataset(data(), data(split={"test": 1}), halves=0),
-            "is in the train and in the full part of seed 0. Keep it in one.",
+            "and in the full part of seed 0. Keep it in one.",
         ),
     ],
 )

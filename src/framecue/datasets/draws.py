@@ -87,20 +87,20 @@ def check_records(records: Iterable[Record]) -> list[Record]:
     return sorted(seen.values(), key=lambda record: (str(record.path), record.start_seconds or 0.0))
 
 
-def parts_of(records: Iterable[Record], *, tested: bool = True) -> Partition:
+def parts_of(records: Iterable[Record], *, trained: bool = True, tested: bool = True) -> Partition:
     """Checked records by part; without a test part the val part is tested, as in Kinetics, and chooses nothing.
 
     Records without a part count as train.
 
     Raises:
-        DatasetError: as `check_records`; no training videos; or no test part although it is to be `tested`.
+        DatasetError: as `check_records`; no train or test part although it is to be `trained` on or `tested`.
     """
     parts: dict[str, list[Record]] = {"train": [], "val": [], "test": []}
     for record in check_records(records):
         parts[record.split or "train"].append(record)
     if not parts["test"]:
         parts["test"], parts["val"] = parts["val"], []
-    if not parts["train"]:
+    if trained and not parts["train"]:
         raise DatasetError("The data has no training videos. Give a train part.")
     if tested and not parts["test"]:
         raise DatasetError("The data has no test part to measure on. Give one: a test folder, or a split column.")

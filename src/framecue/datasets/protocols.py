@@ -249,7 +249,7 @@ def cross_dataset(
     """
     parts, seeds = parts_of(train_records, tested=False), check_seeds(seeds)
     others = check_records(test_records)
-    test = parts_of(others).test if any(record.split for record in others) else others
+    test = parts_of(others, trained=False).test if any(record.split for record in others) else others
     names, test_names = labels_of(parts.train), labels_of(test)
     if halves < 0:
         raise UsageError(f"halves must be at least 0, found {halves}.")

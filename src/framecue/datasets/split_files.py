@@ -150,7 +150,8 @@ def write_split_lists(protocol: Protocol, folder: str | Path) -> None:
                     f"The {len(records)} videos of {part} in {trial.name} cannot be told apart in lists: some share "
                     "class and file name, or have line breaks or stray bytes in it. Give the files names of their own."
                 )
-    other = sorted(name for name in list_files(folder) if name not in protocol.lists)
+    written = {name: read_text(path) for name, path in list_files(folder).items()}
+    other = sorted(name for name, text in written.items() if protocol.lists.get(name) != text)
     if other:
         raise DatasetError(f"{folder} holds other lists ({shorten(other, 3)}). Choose an empty folder.")
     for name, text in protocol.lists.items():
