@@ -17,6 +17,7 @@ from framecue.errors import FramecueError, UsageError
 # in it or, for nested verbs, a Typer named `app`.
 VERBS = {
     "demo": "Show the whole product on built-in videos, offline.",
+    "data": "Look after labelled videos.",
     "extract": "Store the frame features of videos; resumes.",
     "train": "Train an adapter; one YAML file per run.",
     "evaluate": "Measure an adapter, with the baselines beside it.",
