@@ -66,9 +66,12 @@ def test_episodes_from_lists(tmp_path):
     assert alone.source_hash != protocol.source_hash
 
 
-def test_hash_is_of_content_not_of_place_or_line_ends(tmp_path):
+def test_hash_is_of_content_not_of_place_order_or_spelling(tmp_path):
     first = episodes_from_lists(data(), folder(tmp_path / "a", EPISODE))
-    crlf = {name: text.replace("\n", "\r\n") + "\r\n" for name, text in EPISODE.items()}
+    crlf = {
+        name: "\r\n".join(reversed(text.splitlines())).replace("kick ball", "Kick_Ball")
+        for name, text in EPISODE.items()
+    }
     assert episodes_from_lists(data(), folder(tmp_path / "b", crlf)).source_hash == first.source_hash
     more = {**EPISODE, "test/split_0.list": lines("kick ball", 2) + lines("run", 4)}
     assert episodes_from_lists(data(), folder(tmp_path / "c", more)).source_hash != first.source_hash

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from framecue.datasets.naming import ClassNames, class_key, shorten
 from framecue.datasets.splits import Partition, source_group, split_validation
-from framecue.datasets.trials import label_of, portable_names, video_id
+from framecue.datasets.trials import label_of, normal_name, portable_names, video_id
 from framecue.errors import DatasetError, UsageError
 from framecue.types import Record
 
@@ -37,7 +37,7 @@ class VideoDraw:
     """Ranks videos of one set of records."""
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self._names = portable_names(records)
+        self._names = {record: normal_name(name) for record, name in portable_names(records).items()}
 
     def ranked(self, records: Iterable[Record], seed: int, trial: str) -> list[Record]:
         """Records in the order of a draw."""

@@ -199,9 +199,15 @@ def as_list(lines: Iterable[str]) -> str:
 
 
 def hash_lists(lists: Mapping[str, str]) -> str:
-    """SHA-256 over file names and lines; the kind of line end, blank lines and outer white space do not matter."""
+    """SHA-256 over file names and lines, whose order, line ends and spelling of the class do not matter."""
     digest = hashlib.sha256()
     for name in sorted(lists):
-        lines = [line.strip() for line in lists[name].splitlines()]
-        digest.update(f"{name}\n{as_list(filter(None, lines))}\n".encode("utf-8", "surrogateescape"))
+        lines = sorted(normal_name(line.strip()) for line in lists[name].splitlines() if line.strip())
+        digest.update(f"{name}\n{as_list(lines)}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def normal_name(text: str) -> str:
+    """A line `class/stem` with the class in one spelling, the same for "ApplyEyeMakeup" and "apply eye makeup"."""
+    group, slash, stem = text.rpartition("/")
+    return f"{class_key(group)}{slash}{stem}"
