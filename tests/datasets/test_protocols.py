@@ -247,6 +247,11 @@ def test_validation_prefers_other_sources():
         assert not sources[0] & sources[1]
 
 
+def test_validation_is_what_the_shots_leave():
+    for trial in base_to_novel(data(run=5, sit=5), shots=3).trials:
+        assert (len(trial.train), len(trial.val)) == (3, 1)
+
+
 def test_cross_dataset():
     other = data("other", a=4, Run=4, c_d=4, d=4, e=4)
     protocol = cross_dataset(data(), other, halves=10)
