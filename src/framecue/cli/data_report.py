@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def print_report(report: "DataReport") -> None:
     """Counts by class, all problems by kind, and a summary by part with the verdict: what matters most comes last."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)  # ":100:" is a line number
     _print_classes(report, console)
     _print_problems(report, console)
     _print_summary(report, console)

@@ -117,10 +117,11 @@ def _record(
     start, end = (_time(row, name, origin) for name in ("time_start", "time_end"))
     if not isinstance(youtube_id, str) or not youtube_id.strip():
         raise DatasetError(f"{origin}: the youtube_id is empty. Restore the official file.")
-    if "label" in row and part != "test" and not isinstance(label, str):
-        raise DatasetError(f"{origin}: the label must be text, found {label!r}. Restore the official file.")
     part = parse_part(split or None, origin) or part
-    label = names.add(label, origin) if label and (label.strip() or part != "test") else None
+    needs_label = "label" in row and part != "test"
+    if needs_label and not isinstance(label, str):
+        raise DatasetError(f"{origin}: the label must be text, found {label!r}. Restore the official file.")
+    label = names.add(label or "", origin) if label or needs_label else None
     return _located(youtube_id.strip(), label, part, (start, end), origin, index)
 
 
