@@ -76,7 +76,7 @@ def _print_summary(report: "DataReport", console: Console) -> None:
                 f"{number} {KINDS[kind].one if number == 1 else KINDS[kind].many}" for kind, number in kinds.items()
             )
             total = f"{sum(kinds.values())} to fix" if to_fix else f"{sum(kinds.values())} to note"
-            console.print(f"[{style}]{total}[/{style}]: {said}.")
+            console.print(f"[{style}]{total}[/{style}]: {said}.", soft_wrap=True)
     if not report.num_to_fix:
         opened = "is there" if report.quick else "is there and opens"
         console.print(f"[bold green]Nothing to fix[/bold green]: every listed video {opened}.")

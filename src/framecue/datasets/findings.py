@@ -30,7 +30,7 @@ KINDS: dict[str, Kind] = {
     "untrained": Kind("class is tested but has no training video", "classes are tested but have no training video"),
     "unlabelled": Kind("part has no labels", "parts have no labels", False),
     "source": Kind("recording was cut into two parts", "recordings were cut into two parts", False),
-    "copy": Kind("video is there in two copies", "videos are there in two copies", False),
+    "copy": Kind("video is a copy of another", "videos are copies of others", False),
     "absent": Kind("class is absent from a part", "classes are absent from a part", False),
     "few": Kind("class has few training videos", "classes have few training videos", False),
     "folder": Kind("class folder has no videos", "class folders have no videos", False),
