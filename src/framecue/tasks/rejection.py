@@ -1,0 +1,390 @@
+"""Calibrated probabilities and "none of these": a temperature and a threshold, fitted on validation videos alone.
+
+Shapes: logits [B, V, N], cosine of each of V views of a video with each of N names, divided by the model's own
+temperature. Probabilities are the mean over views of softmax(logits / T), T the calibration temperature.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from framecue.metrics.calibration import (
+    Array,
+    accuracy_at_coverage,
+    auroc,
+    brier_score,
+    coverage_accuracy,
+    expected_calibration_error,
+    false_accept_at,
+    negative_log_likelihood,
+    reliability_bins,
+    risk_coverage_area,
+    threshold_keeping,
+    top1_hits,
+)
+
+ScoreKind = Literal["max_logit", "energy", "max_probability", "margin"]
+SCORE_KINDS: tuple[ScoreKind, ...] = get_args(ScoreKind)
+"""In order of preference where they tell known from unknown equally well: the least dependent on N first."""
+
+TEMPERATURE_RANGE = (0.05, 20.0)
+"""Bounds of the fit. At the paper's 1/0.07 the lower one is a scale of 286, far sharper than CLIP's own 100."""
+
+_EQUAL_LOSS = 1e-12  # nats; differences below it are rounding
+COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
+MAX_STRUCK_NAMES = 64  # one pass over all videos per struck name: 64 take 7 s on 4000 videos, 5 views, 400 names
+_NEEDS_TWO_NAMES = ("max_probability", "margin")
+
+
+@dataclass(frozen=True)
+class RejectionRule:
+    """How sure is sure enough. A video is "none of these" when its score is below the threshold.
+
+    The threshold belongs to the names the rule was fitted on. Asked with other names, max_logit keeps its meaning best
+    (other names do not enter the score of the best one); max_probability grows as names get fewer.
+
+    Attributes:
+        temperature: of the probabilities, and of the scores that use them.
+        score: what `rejection_score` computes.
+        threshold: least score that counts as known.
+        keep: share of the known validation videos that the threshold was to keep.
+        val_auroc: of known against left-out validation videos (`fit_rejection`); None with videos of one class alone.
+        num_val: validation videos behind all this.
+        num_names: N at the fit.
+    """
+
+    temperature: float
+    score: ScoreKind
+    threshold: float
+    keep: float
+    val_auroc: float | None
+    num_val: int
+    num_names: int
+
+    def __post_init__(self) -> None:
+        _require(_is_number(self.temperature, 0) and self.temperature > 0, "temperature", self, "a number above 0")
+        _require(self.score in SCORE_KINDS, "score", self, f"one of {', '.join(SCORE_KINDS)}")
+        _require(_is_number(self.threshold), "threshold", self, "a finite number")
+        _require(_is_number(self.keep, 0, 1) and self.keep > 0, "keep", self, "in (0, 1]")
+        _require(self.val_auroc is None or _is_number(self.val_auroc, 0, 1), "val_auroc", self, "in [0, 1] or none")
+        _require(_is_count(self.num_val), "num_val", self, "a whole number above 0")
+        _require(_is_count(self.num_names), "num_names", self, "a whole number above 0")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for an adapter's card."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: object) -> "RejectionRule":
+        """Read `to_json`'s data back.
+
+        Raises:
+            ValueError: no mapping, a key missing or unknown, or a value outside its range.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        if not isinstance(data, Mapping):
+            raise ValueError(f"rejection rule must be a mapping with {', '.join(names)}, got {type(data).__name__}.")
+        missing, unknown = [name for name in names if name not in data], [str(key) for key in data if key not in names]
+        if missing or unknown:
+            raise ValueError(
+                f"rejection rule must have exactly {', '.join(names)}; missing: {', '.join(missing) or 'none'}, "
+                f"unknown: {', '.join(unknown) or 'none'}."
+            )
+        return cls(**data)
+
+
+def view_probabilities(logits: npt.ArrayLike, temperature: float = 1.0) -> Array:
+    """Mean over views of softmax(logits / temperature), [B, N].
+
+    Raises:
+        ValueError: logits not [B, V, N], without views or names, or not finite; temperature not above 0.
+    """
+    return np.exp(_view_log_probabilities(_checked_logits(logits), _checked_temperature(temperature)))
+
+
+def fit_temperature(logits: npt.ArrayLike, targets: npt.ArrayLike) -> float:
+    """Temperature of least negative log-likelihood of the view-averaged probabilities (Guo et al. 2017, section 4.2).
+
+    One number, so with one view the best name of no video changes. Departures: views are averaged inside the
+    likelihood, since the averaged probabilities are what is shown; and the search is over log T within
+    TEMPERATURE_RANGE, a grid first, because the average of views may have several minima, then golden section.
+
+    Args:
+        logits: [B, V, N] of validation videos.
+        targets: int [B].
+
+    Returns:
+        T; 1.0 where every T is as good (no videos, one name, constant logits). Where all videos are right, likelihood
+        only grows as T falls: the lower bound, or the T nearest 1 that already gives them probability 1.
+        Where guesses are worse than chance, the upper bound.
+
+    Raises:
+        ValueError: as `view_probabilities`; targets not int [B] in [0, N).
+    """
+    values, truth = _checked_problem(logits, targets)
+    if not len(values):
+        return 1.0
+    bound = math.log(TEMPERATURE_RANGE[1])
+    grid = np.linspace(-bound, bound, 33)
+    losses = np.array([_likelihood_loss(values, truth, math.exp(point)) for point in grid])
+    lowest = np.flatnonzero(losses <= losses.min() + _EQUAL_LOSS)
+    best = int(lowest[np.argmin(np.abs(grid[lowest]))])
+    low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, len(grid) - 1)])
+    refined = _golden_section(lambda point: _likelihood_loss(values, truth, math.exp(point)), low, high)
+    better = _likelihood_loss(values, truth, math.exp(refined)) < losses[best] - _EQUAL_LOSS
+    return float(np.clip(math.exp(refined if better else float(grid[best])), *TEMPERATURE_RANGE))
+
+
+def rejection_score(kind: ScoreKind, logits: npt.ArrayLike, temperature: float = 1.0) -> Array:
+    """How surely a video shows one of the names, higher = more surely, [B].
+
+    Args:
+        kind: "max_probability", the highest view-averaged probability (Hendrycks and Gimpel 2017). The others look at
+            logits averaged over views: "max_logit", the best (Hendrycks et al. 2022); "energy", the sign-turned free
+            energy T logsumexp(logits / T) (Liu et al. 2020); "margin", best minus second.
+        logits: [B, V, N].
+        temperature: T of "max_probability" and "energy"; the other two do not depend on it.
+
+    Raises:
+        ValueError: as `view_probabilities`; an unknown kind; one name, where "max_probability" is always 1 and "margin"
+            has no second.
+    """
+    values, divisor = _checked_logits(logits), _checked_temperature(temperature)
+    if kind not in SCORE_KINDS:
+        raise ValueError(f"score must be one of {', '.join(SCORE_KINDS)}, got {kind!r}.")
+    if kind not in defined_kinds(values.shape[2]):
+        raise ValueError(f"score {kind} needs at least 2 names to compare, got 1; use max_logit or energy.")
+    if kind == "max_probability":
+        return np.exp(_view_log_probabilities(values, divisor).max(axis=1))
+    means = values.mean(axis=1)  # [B, V, N] -> [B, N]
+    if kind == "max_logit":
+        return cast(Array, means.max(axis=1))
+    if kind == "energy":
+        return divisor * _logsumexp(means / divisor, axis=1)
+    top_two = np.partition(means, -2, axis=1)[:, -2:]
+    return top_two[:, 1] - top_two[:, 0]
+
+
+def defined_kinds(num_names: int) -> tuple[ScoreKind, ...]:
+    """Scores that say something about videos compared with this many names."""
+    return tuple(kind for kind in SCORE_KINDS if num_names > 1 or kind not in _NEEDS_TWO_NAMES)
+
+
+def fit_rejection(logits: npt.ArrayLike, targets: npt.ArrayLike, *, keep: float = 0.95) -> RejectionRule:
+    """Choose score and threshold on validation videos of the trained names; no novel class is looked at.
+
+    Leave one name out: strike a name from the list, and the validation videos of that class become unknown, those of
+    all other classes stay known; both are scored among the same N - 1 names. Every name takes its turn, and the score
+    kind of highest AUROC is chosen, at ties the first of SCORE_KINDS. Leaving classes out to imitate the unknown
+    follows Vyas et al. 2018; they train one network per left-out group, here nothing is trained again, because names
+    are only text. The limit of it: the model was trained on the struck class and taught that it is none of the others,
+    so a truly new class is harder to tell, and `val_auroc` is optimistic.
+
+    Args:
+        logits: [B, V, N] of validation videos.
+        targets: int [B].
+        keep: share of the known videos, scored among all N names, that the threshold lets pass, in (0, 1].
+
+    Returns:
+        The rule. With two names one is left when the other is struck: only the logit scores max_logit and energy are
+        compared. With one name, or videos of one class alone: max_logit, and `val_auroc` None.
+
+    Raises:
+        ValueError: as `fit_temperature`; no videos; keep outside (0, 1].
+    """
+    values, truth = _checked_problem(logits, targets)
+    if not len(values):
+        raise ValueError("a rejection rule needs at least one validation video, got none.")
+    temperature, num_names = fit_temperature(values, truth), values.shape[2]
+    aurocs = left_out_auroc(values, truth, temperature)
+    score = max(aurocs, key=lambda kind: aurocs[kind], default=SCORE_KINDS[0])  # max keeps the first of equals
+    threshold = threshold_keeping(rejection_score(score, values, temperature), keep)
+    return RejectionRule(temperature, score, threshold, keep, aurocs.get(score), len(values), num_names)
+
+
+def left_out_auroc(logits: npt.ArrayLike, targets: npt.ArrayLike, temperature: float) -> dict[ScoreKind, float]:
+    """AUROC of known against left-out videos by score kind, as in `fit_rejection`; each left-out video counts once.
+
+    Of more than MAX_STRUCK_NAMES names that have videos, that many are struck, evenly spread over the list.
+
+    Returns:
+        The kinds defined for N - 1 names; empty where nothing is known beside the left-out class.
+
+    Raises:
+        ValueError: as `fit_temperature`.
+    """
+    values, truth = _checked_problem(logits, targets)
+    present = np.unique(truth)
+    if len(present) < 2:
+        return {}
+    struck = present[np.linspace(0, len(present) - 1, min(len(present), MAX_STRUCK_NAMES)).round().astype(int)]
+    kinds, rows = defined_kinds(values.shape[2] - 1), []
+    for name in struck:
+        left, is_unknown = np.delete(values, name, axis=2), truth == name
+        scores = [rejection_score(kind, left, temperature) for kind in kinds]
+        rows.append([auroc(score[~is_unknown], score[is_unknown]) for score in scores])
+    counts = np.bincount(truth)[struck]
+    return dict(zip(kinds, np.average(rows, axis=0, weights=counts).tolist(), strict=True))
+
+
+def apply_rejection(rule: RejectionRule, logits: npt.ArrayLike) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Calibrated probabilities [B, N], and whether each video is "none of these", bool [B].
+
+    Raises:
+        ValueError: as `rejection_score`.
+    """
+    is_unknown = rejection_score(rule.score, logits, rule.temperature) < rule.threshold
+    return view_probabilities(logits, rule.temperature), is_unknown
+
+
+def measure_rejection(
+    rule: RejectionRule, known_logits: npt.ArrayLike, known_targets: npt.ArrayLike, unknown_logits: npt.ArrayLike
+) -> dict[str, Any]:
+    """What a results file says of a rule, on videos that it was not fitted on. Deterministic, nothing is rounded.
+
+    Args:
+        known_logits, known_targets: [B, V, N] and int [B], videos of the listed names.
+        unknown_logits: [U, V, N], videos of other classes against the same names; U = 0 leaves their measures None.
+
+    Returns:
+        At the rule's threshold: kept_known, accuracy_kept (None if nothing is kept), false_accept_rate of the unknown.
+        Over thresholds: auroc by score kind, auroc_chosen, false_accept_at_95 (FPR at 95 % TPR). Over the known, by the
+        chosen score: coverage_accuracy, risk_coverage_area. Before (T = 1) and after the temperature: ece,
+        ece_equal_mass, nll, brier. And reliability: the bins of the diagram after it.
+
+    Raises:
+        ValueError: as `rejection_score`; no known videos; known and unknown not over the same names.
+    """
+    known, truth = _checked_problem(known_logits, known_targets)
+    unknown = _checked_logits(unknown_logits)
+    if not len(known):
+        raise ValueError("measuring a rejection rule needs at least one known video, got none.")
+    if known.shape[2] != unknown.shape[2]:
+        raise ValueError(
+            f"known and unknown videos must be compared with the same names, got {known.shape[2]} and "
+            f"{unknown.shape[2]} names."
+        )
+    kinds = defined_kinds(known.shape[2]) if len(unknown) else ()
+    pairs = {
+        kind: (rejection_score(kind, known, rule.temperature), rejection_score(kind, unknown, rule.temperature))
+        for kind in kinds
+    }
+    scores = rejection_score(rule.score, known, rule.temperature)
+    kept = scores >= rule.threshold
+    hits = top1_hits(view_probabilities(known, rule.temperature), truth)
+    _, curve = coverage_accuracy(scores, hits)
+    chosen = pairs.get(rule.score)
+    return {
+        "rule": rule.to_json(),
+        "num_known": len(known),
+        "num_unknown": len(unknown),
+        "kept_known": float(kept.mean()),
+        "accuracy": float(hits.mean()),
+        "accuracy_kept": float(hits[kept].mean()) if kept.any() else None,
+        "false_accept_rate": float(np.mean(chosen[1] >= rule.threshold)) if chosen else None,
+        "auroc": {kind: auroc(*pair) for kind, pair in pairs.items()},
+        "auroc_chosen": auroc(*chosen) if chosen else None,
+        "false_accept_at_95": false_accept_at(*chosen) if chosen else None,
+        "coverage_accuracy": [
+            {"coverage": coverage, "accuracy": accuracy_at_coverage(curve, coverage)} for coverage in COVERAGES
+        ],
+        "risk_coverage_area": risk_coverage_area(curve),
+        "before_temperature": _calibration(known, truth, 1.0),
+        "after_temperature": _calibration(known, truth, rule.temperature),
+        "reliability": [
+            dataclasses.asdict(part) for part in reliability_bins(view_probabilities(known, rule.temperature), truth)
+        ],
+    }
+
+
+def _calibration(logits: Array, targets: npt.NDArray[np.int64], temperature: float) -> dict[str, float]:
+    logs = _view_log_probabilities(logits, temperature)
+    probabilities = np.exp(logs)
+    return {
+        "ece": expected_calibration_error(probabilities, targets),
+        "ece_equal_mass": expected_calibration_error(probabilities, targets, binning="equal_mass"),
+        "nll": negative_log_likelihood(logs, targets),
+        "brier": brier_score(probabilities, targets),
+    }
+
+
+def _logsumexp(values: Array, axis: int) -> Array:
+    top = values.max(axis=axis, keepdims=True)
+    return cast(Array, np.log(np.exp(values - top).sum(axis=axis)) + top.squeeze(axis))
+
+
+def _view_log_probabilities(logits: Array, temperature: float) -> Array:
+    """Logarithm of the view-averaged probabilities, [B, V, N] -> [B, N]; finite where a probability rounds to 0."""
+    scaled = logits / temperature
+    logs = _logsumexp(scaled - _logsumexp(scaled, axis=2)[:, :, None], axis=1) - math.log(logits.shape[1])
+    return np.minimum(logs, 0.0)  # rounding alone lifts one above
+
+
+def _likelihood_loss(logits: Array, targets: npt.NDArray[np.int64], temperature: float) -> float:
+    """Negative log-likelihood of the view-averaged probabilities, computed for the true names alone."""
+    scaled = logits / temperature
+    own = np.take_along_axis(scaled, targets[:, None, None], axis=2)[:, :, 0]  # [B, V, N] -> [B, V]
+    return float(math.log(logits.shape[1]) - _logsumexp(own - _logsumexp(scaled, axis=2), axis=1).mean())
+
+
+def _golden_section(loss: Callable[[float], float], low: float, high: float, *, tolerance: float = 1e-5) -> float:
+    """Place of the minimum in [low, high], for a function that falls and then rises."""
+    ratio = (math.sqrt(5) - 1) / 2
+    left, right = high - ratio * (high - low), low + ratio * (high - low)
+    at_left, at_right = loss(left), loss(right)
+    while high - low > tolerance:
+        if at_left <= at_right:
+            high, right, at_right = right, left, at_left
+            left = high - ratio * (high - low)
+            at_left = loss(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + ratio * (high - low)
+            at_right = loss(right)
+    return (low + high) / 2
+
+
+def _checked_logits(logits: npt.ArrayLike) -> Array:
+    values = np.asarray(logits, dtype=np.float64)
+    if values.ndim != 3 or 0 in values.shape[1:]:
+        raise ValueError(f"logits must be [B, V, N] with at least one view and one name, got shape {values.shape}.")
+    if not np.isfinite(values).all():
+        raise ValueError(f"logits must be finite numbers, found {int((~np.isfinite(values)).sum())} NaN or infinite.")
+    return values
+
+
+def _checked_problem(logits: npt.ArrayLike, targets: npt.ArrayLike) -> tuple[Array, npt.NDArray[np.int64]]:
+    values, truth = _checked_logits(logits), np.asarray(targets)
+    if truth.shape != values.shape[:1]:
+        raise ValueError(f"targets must be one per video, [{len(values)}], got shape {truth.shape}.")
+    if not len(truth):
+        return values, np.zeros(0, np.int64)
+    if not np.issubdtype(truth.dtype, np.integer) or truth.min() < 0 or truth.max() >= values.shape[2]:
+        raise ValueError(
+            f"targets must be integers in [0, {values.shape[2]}), got {truth.dtype} {truth.min()}..{truth.max()}."
+        )
+    return values, truth.astype(np.int64)
+
+
+def _checked_temperature(temperature: float) -> float:
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"temperature must be a finite number above 0, got {temperature}.")
+    return float(temperature)
+
+
+def _is_number(value: object, low: float = -1e300, high: float = 1e300) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _require(holds: bool, name: str, rule: RejectionRule, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"rejection rule: {name} must be {expected}, got {getattr(rule, name)!r}.")
