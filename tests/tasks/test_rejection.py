@@ -347,8 +347,17 @@ def test_measures_agree_with_their_parts():
         parts = [rejection_score(kind, part, rule.temperature) for part in (known, unknown)]
         assert measured["auroc"][kind] == auroc(*parts)
     assert measured["auroc_chosen"] == measured["auroc"][rule.score]
-    assert [point["coverage"] for point in measured["coverage_accuracy"]] == [1.0, 0.9, 0.8, 0.7, 0.5]
-    assert measured["coverage_accuracy"][0]["accuracy"] == pytest.approx(measured["accuracy"])
+    for scores, name in (
+        (rejection_score(rule.score, known, rule.temperature), "by_score"),
+        (probabilities.max(axis=1), "by_probability"),
+    ):
+        points = measured["coverage"][name]["accuracy"]
+        assert [point["coverage"] for point in points] == [1.0, 0.9, 0.8, 0.7, 0.5]
+        surest = np.argsort(-scores)  # no two tie
+        for point in points:
+            answered = surest[: round(200 * point["coverage"])]
+            assert point["accuracy"] == pytest.approx(np.mean(right[answered]))
+        assert points[-1]["accuracy"] > measured["accuracy"]
     assert (measured["num_known"], measured["num_unknown"]) == (200, 100)
     assert sum(part["count"] for part in measured["reliability"]) == 200
     truth = view_probabilities(known)[np.arange(200), targets]
@@ -356,7 +365,6 @@ def test_measures_agree_with_their_parts():
 
     # Sense: what stands out by three deviations is told from what does not.
     assert measured["auroc_chosen"] > 0.8
-    assert measured["coverage_accuracy"][-1]["accuracy"] > measured["accuracy"]
     assert 0.88 < measured["kept_known"] <= 1.0
 
 

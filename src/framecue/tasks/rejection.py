@@ -253,9 +253,10 @@ def measure_rejection(
 
     Returns:
         At the rule's threshold: kept_known, accuracy_kept (None if nothing is kept), false_accept_rate of the unknown.
-        Over thresholds: auroc by score kind, auroc_chosen, false_accept_at_95 (FPR at 95 % TPR). Over the known, by the
-        chosen score: coverage_accuracy, risk_coverage_area. Before (T = 1) and after the temperature: ece,
-        ece_equal_mass, nll, brier. And reliability: the bins of the diagram after it.
+        Over thresholds: auroc by score kind, auroc_chosen, false_accept_at_95 (FPR at 95 % TPR). Over the known alone:
+        coverage, by the chosen score and by max_probability (what tells a new class best need not tell a mistake best),
+        accuracy at COVERAGES and risk_coverage_area. Before (T = 1) and after the temperature: ece, ece_equal_mass,
+        nll, brier. And reliability: the bins of the diagram after it.
 
     Raises:
         ValueError: as `rejection_score`; no known videos; known and unknown not over the same names.
@@ -276,8 +277,8 @@ def measure_rejection(
     }
     scores = rejection_score(rule.score, known, rule.temperature)
     kept = scores >= rule.threshold
-    hits = top1_hits(view_probabilities(known, rule.temperature), truth)
-    _, curve = coverage_accuracy(scores, hits)
+    probabilities = view_probabilities(known, rule.temperature)
+    hits = top1_hits(probabilities, truth)
     chosen = pairs.get(rule.score)
     return {
         "rule": rule.to_json(),
@@ -290,16 +291,20 @@ def measure_rejection(
         "auroc": {kind: auroc(*pair) for kind, pair in pairs.items()},
         "auroc_chosen": auroc(*chosen) if chosen else None,
         "false_accept_at_95": false_accept_at(*chosen) if chosen else None,
-        "coverage_accuracy": [
-            {"coverage": coverage, "accuracy": accuracy_at_coverage(curve, coverage)} for coverage in COVERAGES
-        ],
-        "risk_coverage_area": risk_coverage_area(curve),
+        "coverage": {
+            "by_score": _coverage(scores, hits),
+            "by_probability": _coverage(probabilities.max(axis=1), hits),
+        },
         "before_temperature": _calibration(known, truth, 1.0),
         "after_temperature": _calibration(known, truth, rule.temperature),
-        "reliability": [
-            dataclasses.asdict(part) for part in reliability_bins(view_probabilities(known, rule.temperature), truth)
-        ],
+        "reliability": [dataclasses.asdict(part) for part in reliability_bins(probabilities, truth)],
     }
+
+
+def _coverage(scores: Array, hits: Array) -> dict[str, Any]:
+    _, curve = coverage_accuracy(scores, hits)
+    points = [{"coverage": share, "accuracy": accuracy_at_coverage(curve, share)} for share in COVERAGES]
+    return {"accuracy": points, "risk_coverage_area": risk_coverage_area(curve)}
 
 
 def _calibration(logits: Array, targets: npt.NDArray[np.int64], temperature: float) -> dict[str, float]:
