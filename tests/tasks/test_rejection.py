@@ -378,6 +378,13 @@ def test_temperature_repairs_what_is_overconfident():
     assert after["ece"] < 0.05 < 0.15 < before["ece"]
 
 
+def test_a_video_at_the_threshold_is_kept():
+    logits, targets = world(40, seed=4)
+    rule = fit_rejection(logits, targets, keep=0.5)
+    measured = measure_rejection(rule, logits, targets, logits)
+    assert measured["kept_known"] == measured["false_accept_rate"] == np.mean(~apply_rejection(rule, logits)[1]) == 0.5
+
+
 def test_without_unknown_videos_their_measures_are_none():
     logits, targets = world(50)
     measured = measure_rejection(fit_rejection(logits, targets), logits, targets, logits[:0])

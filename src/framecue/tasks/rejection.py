@@ -326,8 +326,7 @@ def _logsumexp(values: Array, axis: int) -> Array:
 def _view_log_probabilities(logits: Array, temperature: float) -> Array:
     """Logarithm of the view-averaged probabilities, [B, V, N] -> [B, N]; finite where a probability rounds to 0."""
     scaled = logits / temperature
-    logs = _logsumexp(scaled - _logsumexp(scaled, axis=2)[:, :, None], axis=1) - math.log(logits.shape[1])
-    return np.minimum(logs, 0.0)  # rounding alone lifts one above
+    return _logsumexp(scaled - _logsumexp(scaled, axis=2)[:, :, None], axis=1) - np.log(logits.shape[1])
 
 
 def _likelihood_loss(logits: Array, targets: npt.NDArray[np.int64], temperature: float) -> float:
