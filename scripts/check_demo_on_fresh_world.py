@@ -15,6 +15,7 @@ from framecue.datasets.world import NOVEL_CLASSES, ORDER_PAIRS, SEEN_CLASSES, wr
 from framecue.features.extract import extract, make_maker
 from framecue.features.store import FeatureStore
 from framecue.models.adapter import load_adapter
+from framecue.models.handcrafted import Handcrafted
 from framecue.report.demo import TEMPLATES
 from framecue.tasks.baselines import zero_shot_scores
 from framecue.tasks.recognition import Scores, predict_scores
@@ -50,7 +51,7 @@ def main() -> None:
                 f"{part:<9} {method:<9} all {100 * right.mean():.1f}  pairs {100 * right[rows].mean():.1f}", flush=True
             )
 
-        report("B-I", zero_shot_scores(backbone, data, names, TEMPLATES, window=WINDOW, num_views=1))
+        report("B-I", zero_shot_scores(Handcrafted(backbone, TEMPLATES), data, names, window=WINDOW, num_views=1))
         for folder in sorted((arguments.demo / "runs").iterdir()):
             model = load_adapter(folder / "adapter", backbone)
             report(folder.name, predict_scores(model, data, names, window=WINDOW, num_views=1))

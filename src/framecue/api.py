@@ -17,9 +17,10 @@ from framecue.datasets.naming import is_text
 from framecue.errors import AdapterError, UsageError, VideoError
 from framecue.features.encode import encode_video
 from framecue.models.adapter import CARD, AdapterCard, load_adapter, read_card
+from framecue.models.handcrafted import template_embeddings
 from framecue.models.video_text import VideoTextModel
-from framecue.tasks.baselines import template_embeddings
-from framecue.tasks.recognition import score_views
+from framecue.tasks.recognition import average_views, score_views
+from framecue.tasks.rejection import RejectionRule, apply_rejection
 from framecue.types import Classification, FrameFeatures, Skipped
 
 DEFAULT_BACKBONE = "openai/clip-vit-base-patch16"
@@ -80,6 +81,7 @@ class Predictor:
     ) -> None:
         self.backbone, self.model, self.card, self.templates = backbone, model, card, tuple(templates)
         self._text: dict[tuple[str, ...], torch.Tensor] = {}
+        self._rejection = _rejection_rule(card)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -119,6 +121,9 @@ class Predictor:
     ) -> Classification:
         """Probabilities of `labels` for one video, best first.
 
+        Asked for its own classes, an adapter with a rule for it also says when the video shows none of them; its
+        probabilities are calibrated then.
+
         Args:
             labels: any names; None = the adapter's own classes.
             top_k: how many to return; None = all.
@@ -130,9 +135,15 @@ class Predictor:
         """
         names = self._labels(labels)
         views = self._views(self.frame_features(path))
-        scores = self._score(views[None], names)[0]
+        logits = self._logits(views[None], names)
+        unknown = False
+        if self._rejection is not None and self._rejection.is_usable and set(names) == set(self.class_names):
+            probabilities, rejected = apply_rejection(self._rejection, logits)
+            scores, unknown = probabilities[0], bool(rejected[0])
+        else:
+            scores = average_views(logits)[0]
         best = np.argsort(-scores, kind="stable")[:top_k]
-        return Classification(Path(path), [names[i] for i in best], [float(scores[i]) for i in best])
+        return Classification(Path(path), [names[i] for i in best], [float(scores[i]) for i in best], unknown)
 
     def classify_many(
         self, paths: Iterable[str | Path], labels: Iterable[str] | None = None, *, top_k: int | None = 5
@@ -164,12 +175,13 @@ class Predictor:
         views = self.card.num_views if self.card else 1
         return features_to_views(features.frame_features, window=window, num_views=views)
 
-    def _score(self, views: torch.Tensor, names: tuple[str, ...]) -> npt.NDArray[np.float32]:
+    def _logits(self, views: torch.Tensor, names: tuple[str, ...]) -> npt.NDArray[np.float32]:
+        """Views [B, V, T, D] -> logits [B, V, N]."""
         text = self._text_embedding(names)
         if self.model is not None:
             return score_views(self.model, views, text)
         video = F.normalize(views.mean(dim=2), dim=-1)
-        return (self.backbone.logit_scale * video @ text.cpu().T).softmax(dim=-1).mean(dim=1).numpy()
+        return (self.backbone.logit_scale * video @ text.cpu().T).numpy()
 
     def _text_embedding(self, names: tuple[str, ...]) -> torch.Tensor:
         if names not in self._text:
@@ -184,6 +196,15 @@ class Predictor:
     def __repr__(self) -> str:
         what = f"adapter of {len(self.class_names)} classes" if self.card else "no adapter"
         return f"Predictor({self.backbone.name}, {what})"
+
+
+def _rejection_rule(card: AdapterCard | None) -> RejectionRule | None:
+    if card is None or card.rejection is None:
+        return None
+    try:
+        return RejectionRule.from_json(card.rejection)
+    except ValueError as error:
+        raise AdapterError(f"The adapter's {CARD} is not valid at rejection: {error} Train it again.") from error
 
 
 def _as_names(texts: Iterable[str], argument: str) -> tuple[str, ...]:

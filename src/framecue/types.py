@@ -102,11 +102,17 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Classification:
-    """What `classify` says of one video: `labels` and their probabilities, best first."""
+    """What `classify` says of one video: `labels` and their probabilities, best first.
+
+    Attributes:
+        none_of_these: the adapter's rule holds the video for one of another class; always False without such a rule, or
+            when it was asked for other names than it was fitted on.
+    """
 
     path: Path
     labels: Sequence[str]
     scores: Sequence[float]
+    none_of_these: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import torch
 
 from framecue.datasets.feature_set import FeatureSet
 from framecue.metrics.recognition import top_k_accuracy
-from framecue.tasks.baselines import linear_probe_scores, template_embeddings, zero_shot_scores
+from framecue.models.handcrafted import Handcrafted, template_embeddings
+from framecue.tasks.baselines import linear_probe_scores, zero_shot_scores
 from framecue.types import FrameFeatures, Record
 
 
@@ -55,7 +56,7 @@ def test_zero_shot_is_the_cosine_with_the_mean_template(tiny_backbone):
     text = template_embeddings(tiny_backbone, names, templates)
     torch.testing.assert_close(text.norm(dim=-1), torch.ones(2))
     data = make_set(text.numpy() * 7, [0, 1], names)
-    scores = zero_shot_scores(tiny_backbone, data, names, templates, window=16, num_views=1)
+    scores = zero_shot_scores(Handcrafted(tiny_backbone, templates), data, names, window=16, num_views=1)
     expected = (tiny_backbone.logit_scale * text @ text.T).softmax(dim=-1)
     np.testing.assert_allclose(scores, expected.numpy(), atol=1e-4)
 

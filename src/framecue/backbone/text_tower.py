@@ -4,8 +4,8 @@ A text is given as two pieces: `prefix`, which is the same for all texts ([SOS, 
 text's own (name tokens, suffix vectors, EOS). Three paths give the same embeddings and the same gradients:
 
 - "full": prefix + body, filled up to the context length, through the checkpoint's own encoder. The reference.
-- "truncated": the same, but sequences end at the last EOS. Exact where attention is causal: what stands after EOS
-  cannot reach it. Also drops the last layer's work at every position but EOS's.
+- "truncated": the same, but sequences end where `body` does, so make it end at the last EOS. Exact where attention is
+  causal: what stands after EOS cannot reach it. Also drops the last layer's work at every position but EOS's.
 - "shared": as "truncated", and the prefix runs once instead of once per text; its keys and values are shared by all
   texts, layer by layer. Exact where attention is causal: no prefix position sees a body.
 
@@ -104,8 +104,7 @@ class TextTower(nn.Module):
 
     def _cut(self, texts: TextEmbeddings, *, share_prefix: bool) -> Tensor:
         num_texts = len(texts.body)
-        body = texts.body[:, : int(texts.eos_index.max()) + 1]
-        prefix, eos_index = texts.prefix, texts.eos_index
+        body, prefix, eos_index = texts.body, texts.prefix, texts.eos_index
         if not share_prefix:
             body = torch.cat([prefix.expand(num_texts, -1, -1), body], dim=1)
             eos_index = eos_index + len(prefix)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from framecue.types import Classification
 
 
+NONE_OF_THESE = "none of these"
+
+
 def classify(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Videos, or folders of videos.")],
     labels: Annotated[str | None, typer.Option(help="Names to choose from, separated by commas.")] = None,
@@ -28,7 +31,8 @@ def classify(
     """Say which action a video shows.
 
     With --labels alone nothing is trained: frozen CLIP and handcrafted prompts. With --adapter its own classes are
-    asked, or any --labels given beside it. Unreadable files are listed and the rest go on (exit code 3).
+    asked, or any --labels given beside it; a video of none of its own classes is said to be "none of these", where the
+    validation videos could tell. Unreadable files are listed and the rest go on (exit code 3).
     """
     from framecue.api import load
     from framecue.errors import UsageError
@@ -57,7 +61,7 @@ def classify(
 def _print_table(answers: "list[Classification]") -> None:
     """A video's name has a line of its own and labels come last: however long they are, nothing of them is cut."""
     for answer in answers:
-        typer.echo(printable(answer.path))
+        typer.echo(printable(answer.path) + (f": {NONE_OF_THESE}" if answer.none_of_these else ""))
         for label, score in zip(answer.labels, answer.scores, strict=True):
             typer.echo(f"  {100 * score:5.1f} %  {'█' * round(20 * score):20}  {printable(label)}")
 
@@ -66,5 +70,6 @@ def _as_json(answer: "Classification") -> dict[str, Any]:
     predictions = zip(answer.labels, answer.scores, strict=True)
     return {
         "video": str(answer.path),
+        "none_of_these": answer.none_of_these,
         "predictions": [{"label": label, "score": round(score, 6)} for label, score in predictions],
     }

@@ -21,6 +21,7 @@ VERBS = {
     "extract": "Store the frame features of videos; resumes.",
     "train": "Train an adapter; one YAML file per run.",
     "evaluate": "Measure an adapter, with the baselines beside it.",
+    "reproduce": "Make a whole table of the paper; resumes.",
     "classify": "Say which action a video shows.",
     "convert": "Bring in checkpoints of other programs.",
 }

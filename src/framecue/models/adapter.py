@@ -20,6 +20,7 @@ from framecue.config import ModelConfig, SamplingText
 from framecue.errors import AdapterError, MakerMismatchError
 from framecue.files import write_bytes, write_text
 from framecue.models.builders import build_model
+from framecue.models.handcrafted import Handcrafted
 from framecue.models.video_text import VideoTextModel
 
 TENSORS, CARD = "adapter.safetensors", "adapter.json"
@@ -37,6 +38,8 @@ class AdapterCard(BaseModel):
         num_views: evaluation windows whose scores are averaged.
         model: prompt layout, temporal module, temperature.
         class_names: the names it was trained on, in score order.
+        templates, descriptions: handcrafted texts, where the model's embeddings hold a part of them.
+        rejection: rule for "none of these", fitted on validation videos; None where there is none.
         framecue_version, git_revision: of the code that wrote it; no revision outside a checkout.
         config: the resolved run config, as plain data.
         metrics: measured numbers, with how they were measured.
@@ -44,7 +47,7 @@ class AdapterCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = 2
     task: Literal["recognition"] = "recognition"
     backbone: str
     backbone_hash: str
@@ -53,6 +56,9 @@ class AdapterCard(BaseModel):
     num_views: PositiveInt = 5
     model: ModelConfig
     class_names: tuple[str, ...]
+    templates: tuple[str, ...] = ()
+    descriptions: dict[str, tuple[str, ...]] = {}
+    rejection: dict[str, Any] | None = None
     framecue_version: str = framecue.__version__
     git_revision: str | None = None
     config: dict[str, Any] = {}
@@ -109,7 +115,13 @@ def load_adapter(folder: str | Path, backbone: Backbone, card: AdapterCard | Non
             f"Adapter {folder} was trained with preprocessing {card.preprocessing}, backbone {backbone.name} has "
             f"{backbone.preprocessing.text}; use the checkpoint's own preprocessor_config.json."
         )
-    model = build_model(card.model, backbone, seed=0)
+    handcrafted = Handcrafted(backbone, card.templates, card.descriptions) if card.templates else None
+    if card.model.handcrafted_weight and handcrafted is None:
+        raise AdapterError(
+            f"Adapter {folder}: {CARD} must name templates where model.handcrafted_weight is above 0, found none; "
+            "fetch or train it again."
+        )
+    model = build_model(card.model, backbone, seed=0, handcrafted=handcrafted)
     try:
         tensors = load_file(folder / TENSORS)
         model.load_state_dict(tensors, strict=True)

@@ -5,17 +5,25 @@ import torch
 from framecue.backbone import Backbone
 from framecue.config import ModelConfig
 from framecue.errors import ConfigError
+from framecue.models.handcrafted import Handcrafted
 from framecue.models.prompt import PromptVectors
 from framecue.models.temporal import TemporalTransformer
 from framecue.models.video_text import VideoTextModel
 
 
-def build_model(config: ModelConfig, backbone: Backbone, *, seed: int | None = None) -> VideoTextModel:
+def build_model(
+    config: ModelConfig,
+    backbone: Backbone,
+    *,
+    seed: int | None = None,
+    handcrafted: Handcrafted | None = None,
+) -> VideoTextModel:
     """The trained parts with fresh weights, on the backbone's device.
 
     With ViT-B/16, "absolute" layout: A3 has 39,424 trained numbers (16,384 in "relative"), A5 6,352,384.
 
     Args:
+        handcrafted: frozen texts, where an ensemble, a distillation or a choice between them is wanted.
         seed: of the initial weights; None = the global generator goes on. The global generator's state is restored.
 
     Raises:
@@ -47,5 +55,15 @@ def build_model(config: ModelConfig, backbone: Backbone, *, seed: int | None = N
                 layers=config.temporal_layers,
                 heads=config.temporal_heads,
             )
-    model = VideoTextModel(backbone, prompt, temporal, temperature=config.temperature, normalize=config.normalize)
+    model = VideoTextModel(
+        backbone,
+        prompt,
+        temporal,
+        temperature=config.temperature,
+        normalize=config.normalize,
+        gated=config.temporal_gate,
+        handcrafted=handcrafted,
+        temporal_weight=config.temporal_weight,
+        handcrafted_weight=config.handcrafted_weight,
+    )
     return model.to(backbone.device)

@@ -33,6 +33,7 @@ class PromptSlots:
         is_suffix: bool [N, L], True at suffix slots.
         suffix_row: int64 [N, L], which suffix vector stands there, counted from 0; 0 elsewhere.
         eos_index: int64 [N], EOS within the body.
+        handcrafted: float [N, D], frozen normalized embeddings of the names; None where the model uses none.
     """
 
     texts: tuple[str, ...]
@@ -41,17 +42,24 @@ class PromptSlots:
     is_suffix: Tensor
     suffix_row: Tensor
     eos_index: Tensor
+    handcrafted: Tensor | None = None
 
     def select(self, rows: Tensor) -> "PromptSlots":
         """The slots of some of the names, in the order of `rows` [M]."""
         texts = tuple(self.texts[row] for row in rows.tolist())
-        parts = (part[rows] for part in (self.tokens, self.is_suffix, self.suffix_row, self.eos_index))
-        return PromptSlots(texts, self.sos, *parts)
+        tokens, is_suffix, suffix_row, eos_index = (
+            part[rows] for part in (self.tokens, self.is_suffix, self.suffix_row, self.eos_index)
+        )
+        frozen = None if self.handcrafted is None else self.handcrafted[rows]
+        return PromptSlots(texts, self.sos, tokens, is_suffix, suffix_row, eos_index, frozen)
 
     def to(self, device: torch.device) -> "PromptSlots":
         """The same slots on another device."""
-        parts = (self.sos, self.tokens, self.is_suffix, self.suffix_row, self.eos_index)
-        return PromptSlots(self.texts, *(part.to(device) for part in parts))
+        sos, tokens, is_suffix, suffix_row, eos_index = (
+            part.to(device) for part in (self.sos, self.tokens, self.is_suffix, self.suffix_row, self.eos_index)
+        )
+        frozen = None if self.handcrafted is None else self.handcrafted.to(device)
+        return PromptSlots(self.texts, sos, tokens, is_suffix, suffix_row, eos_index, frozen)
 
 
 def prompt_slots(

@@ -93,22 +93,25 @@ def render_page(content: PageContent) -> str:
         _key_numbers(results),
         _accuracy(results),
         _legend(results),
-        _section("The same frames, run both ways", MIRRORED, *map(_strip, content.mirrored))
-        if content.mirrored
-        else "",
+        section("The same frames, run both ways", MIRRORED, *map(_strip, content.mirrored)) if content.mirrored else "",
         _confusion(results),
         _learning(content),
-        _section("Other test videos", SAMPLES, *map(_strip, content.samples)),
-        _section("New files", NEW_FILES, *map(_strip, content.new_files)),
-        _section("With your own videos", "", f"<pre>{escape(OWN_VIDEOS)}</pre>"),
+        section("Other test videos", SAMPLES, *map(_strip, content.samples)),
+        section("New files", NEW_FILES, *map(_strip, content.new_files)),
+        section("With your own videos", "", f"<pre>{escape(OWN_VIDEOS)}</pre>"),
         _notes(results),
         _footer(results),
     ]
+    return document("framecue demo", parts)
+
+
+def document(title: str, parts: Iterable[str]) -> str:
+    """A whole HTML page of these parts; empty ones are left out."""
     style = (resources.files("framecue.report") / "page.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>framecue demo</title><style>{style}</style></head>\n<body><main>\n"
+        f"<title>{escape(title)}</title><style>{style}</style></head>\n<body><main>\n"
         + "\n".join(part for part in parts if part)
         + "\n</main></body></html>\n"
     )
@@ -125,8 +128,8 @@ SAMPLES = (
 NEW_FILES = "Rendered after training, in no part of the data, and classified with <code>framecue.load(adapter)</code>."
 
 
-def _section(title: str, lead: str, *body: str) -> str:
-    """`lead` is HTML. Nothing where there is nothing to show."""
+def section(title: str, lead: str, *body: str) -> str:
+    """A part of the page under a heading; `lead` is HTML. Nothing where there is nothing to show."""
     if not body:
         return ""
     return f"<section><h2>{escape(title)}</h2>{f'<p>{lead}</p>' if lead else ''}{''.join(body)}</section>"
@@ -174,11 +177,11 @@ def _accuracy(results: Mapping[str, Any]) -> str:
         f"<td>{NO_ANSWER if (limit := limits[group]) is None or limit >= 1 else f'{100 * limit:.1f}'}</td>"
         for group in GROUPS
     )
-    return _section(
+    return section(
         "Accuracy on test videos",
         "Bars are means over seeds, whiskers one standard deviation, dots the single seeds. B-I and B-II draw nothing "
         "at random, so their seeds agree.",
-        _figure(accuracy_bars(accuracy, GROUP_NAMES, limits, label=f"Accuracy in percent. {said}"), ""),
+        figure(accuracy_bars(accuracy, GROUP_NAMES, limits, label=f"Accuracy in percent. {said}"), ""),
         '<div class="wide"><table><thead><tr><th>top-1 in %, mean ± std over '
         f"{len(results['seeds'])} seeds</th>{head}</tr></thead><tbody>{rows}"
         f'<tr class="note"><td>ceiling of any model blind to the order of frames</td>{ceiling}</tr>'
@@ -193,7 +196,7 @@ def _legend(results: Mapping[str, Any]) -> str:
         f"<p>{escape(text.format(template=template) if method == 'B-I' else text)}</p></div>"
         for method, (name, text) in LEGEND.items()
     )
-    return _section("What is what", "", f'<div class="cards">{cards}</div>')
+    return section("What is what", "", f'<div class="cards">{cards}</div>')
 
 
 def _confusion(results: Mapping[str, Any]) -> str:
@@ -201,7 +204,7 @@ def _confusion(results: Mapping[str, Any]) -> str:
     names, num_pairs = pairs_first(groups["seen"])
     order = [groups["seen"].index(name) for name in names]
     figures = [
-        _figure(
+        figure(
             confusion_heatmap(
                 np.array(results["confusion"][method])[np.ix_(order, order)],
                 names,
@@ -214,7 +217,7 @@ def _confusion(results: Mapping[str, Any]) -> str:
         for method in ("A5", "B-I")
     ]
     lead = "Each row is a true class, each column an answer; videos of all seeds together. Frames mark order pairs."
-    return _section("Who is taken for whom", lead, f'<div class="two">{"".join(figures)}</div>')
+    return section("Who is taken for whom", lead, f'<div class="two">{"".join(figures)}</div>')
 
 
 def _learning(content: PageContent) -> str:
@@ -225,7 +228,7 @@ def _learning(content: PageContent) -> str:
         "Mean over seeds; the band reaches from the lowest to the highest. The weights with the best validation "
         "accuracy are kept."
     )
-    return _section("How it learns", lead, _figure(svg, ""))
+    return section("How it learns", lead, figure(svg, ""))
 
 
 def _strip(strip: Strip) -> str:
@@ -268,7 +271,7 @@ def _notes(results: Mapping[str, Any]) -> str:
         "whoever ignores the order gets one of the two at most.",
         "Weights were chosen on validation videos; the test videos were measured once. No external classifier is used.",
     ]
-    return _section("Honest notes", "", f"<ul>{''.join(f'<li>{note}</li>' for note in notes)}</ul>")
+    return section("Honest notes", "", f"<ul>{''.join(f'<li>{note}</li>' for note in notes)}</ul>")
 
 
 def _footer(results: Mapping[str, Any]) -> str:
@@ -281,7 +284,8 @@ def _footer(results: Mapping[str, Any]) -> str:
     )
 
 
-def _figure(svg: str, caption: str) -> str:
+def figure(svg: str, caption: str) -> str:
+    """A plot that scrolls sideways on narrow screens."""
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return f'<figure><div class="wide">{svg}</div>{below}</figure>'
 

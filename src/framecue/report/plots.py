@@ -58,7 +58,7 @@ def accuracy_bars(
         axes.set_xticks(range(len(group_names)), list(group_names.values()))
         axes.tick_params(axis="x", length=0, pad=8)
         axes.set_xlim(-0.55, len(group_names) - 0.45)
-        _percent_axis(axes, top=1.08)
+        percent_axis(axes, top=1.08)
         handles, texts = axes.get_legend_handles_labels()
         order = sorted(range(len(texts)), key=lambda index: texts[index] == CEILING)
         axes.legend(
@@ -170,7 +170,7 @@ def learning_curves(
         loss_axes.set_title("training loss", loc="left", fontsize=11, pad=10)
         loss_axes.set_ylim(bottom=0)
         top1_axes.set_title("accuracy on validation videos", loc="left", fontsize=11, pad=10)
-        _percent_axis(top1_axes, top=1.03)
+        percent_axis(top1_axes, top=1.03)
         if limit is not None and limit < 1:
             top1_axes.axhline(limit, ls=(0, (4, 3)), lw=1.3, color=INK, label=CEILING)
         if top1_axes.get_legend_handles_labels()[0]:
@@ -185,7 +185,8 @@ def series(seeds: Sequence[Sequence[Mapping[str, float]]], key: str) -> tuple[np
     return np.array(steps, dtype=np.int64), np.array([[log[step] for step in steps] for log in logs], dtype=np.float64)
 
 
-def _percent_axis(axes: Axes, *, top: float) -> None:
+def percent_axis(axes: Axes, *, top: float) -> None:
+    """A vertical axis of shares, written in percent."""
     axes.set_ylim(0, top)
     axes.set_yticks(np.linspace(0, 1, 6), [f"{percent}%" for percent in range(0, 101, 20)])
     axes.grid(axis="y", color=INK, alpha=0.12, lw=0.8)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from framecue.datasets.feature_set import FeatureSet
 from framecue.datasets.world import order_pairs
+from framecue.models.handcrafted import Handcrafted
 from framecue.models.video_text import VideoTextModel
 from framecue.report.page import Strip
 from framecue.tasks.baselines import zero_shot_scores
@@ -54,7 +55,7 @@ def pick_strips(
     judged = _Judged(
         part,
         predict_scores(model, part, names, window=window, num_views=1),
-        zero_shot_scores(model.backbone, part, names, templates, window=window, num_views=1),
+        zero_shot_scores(Handcrafted(model.backbone, templates), part, names, window=window, num_views=1),
     )
     a5_right, bi_right = judged.right(judged.a5), judged.right(judged.bi)
     twins = _twins(part)

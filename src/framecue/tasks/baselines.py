@@ -6,21 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from framecue.backbone import Backbone
 from framecue.datasets.feature_set import FeatureSet, view_batch
 from framecue.metrics.recognition import top_k_accuracy
+from framecue.models.handcrafted import Handcrafted
 from framecue.tasks.recognition import Scores, batches
 
 WEIGHT_DECAYS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # of the probe; chosen on the validation part
-
-
-@torch.no_grad()
-def template_embeddings(backbone: Backbone, class_names: Sequence[str], templates: Sequence[str]) -> Tensor:
-    """Classifier of frozen CLIP: per name the mean of its normalized template embeddings, normalized. [N, D]."""
-    per_template = [
-        backbone.encode_text([template.replace("{}", name) for name in class_names]) for template in templates
-    ]
-    return F.normalize(torch.stack([F.normalize(part, dim=-1) for part in per_template]).mean(dim=0), dim=-1)
 
 
 @torch.no_grad()
@@ -34,17 +25,16 @@ def mean_embeddings(data: FeatureSet, *, window: int, num_views: int, batch_size
 
 
 def zero_shot_scores(
-    backbone: Backbone,
+    handcrafted: Handcrafted,
     data: FeatureSet,
     class_names: Sequence[str],
-    templates: Sequence[str],
     *,
     window: int,
     num_views: int = 5,
 ) -> Scores:
     """B-I: nothing is trained; cosine of mean frame features and handcrafted prompts, at CLIP's own scale. [B, N]."""
-    text = template_embeddings(backbone, class_names, templates).cpu()
-    logits = backbone.logit_scale * mean_embeddings(data, window=window, num_views=num_views) @ text.T
+    text = handcrafted(class_names).cpu()
+    logits = handcrafted.backbone.logit_scale * mean_embeddings(data, window=window, num_views=num_views) @ text.T
     return logits.softmax(dim=-1).mean(dim=1).numpy()
 
 

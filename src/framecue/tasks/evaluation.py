@@ -4,10 +4,12 @@ from typing import Any
 
 from framecue.config import PRESETS, ModelConfig, RunConfig
 from framecue.datasets.feature_set import FeatureSet
+from framecue.models.handcrafted import Handcrafted
 from framecue.models.video_text import VideoTextModel
 from framecue.tasks.baselines import linear_probe_scores, zero_shot_scores
-from framecue.tasks.recognition import Scores, measure, predict_scores
+from framecue.tasks.recognition import Scores, measure, predict_logits, predict_scores
 from framecue.tasks.recognition_data import RecognitionData
+from framecue.tasks.rejection import RejectionRule, measure_rejection
 
 
 def variant_name(model: ModelConfig) -> str:
@@ -19,7 +21,18 @@ def variant_name(model: ModelConfig) -> str:
     return f"{model.n_prefix}+X+{model.n_suffix}, {model.temporal_layers} temporal layers"
 
 
-def evaluate_recognition(config: RunConfig, model: VideoTextModel, data: RecognitionData) -> dict[str, Any]:
+def method_name(config: RunConfig) -> str:
+    """The paper's name of a run's model, with the preset where it is not the paper's ("A5 robust")."""
+    return variant_name(config.model) + ("" if config.preset == "paper" else f" {config.preset}")
+
+
+def evaluate_recognition(
+    config: RunConfig,
+    model: VideoTextModel,
+    data: RecognitionData,
+    handcrafted: Handcrafted,
+    rejection: RejectionRule | None = None,
+) -> dict[str, Any]:
     """Measure a model and the configured baselines. Deterministic: the same inputs give the same numbers.
 
     The reported part is test; without one it is val, and the result says so: val chose the weights and, for the
@@ -48,31 +61,50 @@ def evaluate_recognition(config: RunConfig, model: VideoTextModel, data: Recogni
             "precision": model.backbone.precision,
             "text_precision": model.backbone.text_precision,
         },
-        "method": variant_name(config.model),
+        "method": method_name(config),
         part: {},
         "novel": {},
     }
     if len(reported):
-        results[part] = _measure_all(config, model, data, reported, probe=True)
+        results[part] = _measure_all(config, model, data, reported, handcrafted, probe=True)
     if len(data.novel):
-        results["novel"] = _measure_all(config, model, data, data.novel, probe=False)
+        results["novel"] = _measure_all(config, model, data, data.novel, handcrafted, probe=False)
+    if rejection is not None and len(reported):
+        results["rejection"] = {"rule": rejection.to_json()} | _measure_rejection(
+            config, model, reported, data.novel, rejection
+        )
     return results
 
 
+def _measure_rejection(
+    config: RunConfig, model: VideoTextModel, known: FeatureSet, unknown: FeatureSet, rule: RejectionRule
+) -> dict[str, Any]:
+    """Known videos against videos of held-out classes, both asked for the known names."""
+    logits = [
+        predict_logits(model, part, known.class_names, window=config.model.num_frames, num_views=config.evaluate.views)
+        for part in (known, unknown)
+    ]
+    return measure_rejection(rule, logits[0], known.targets, logits[1])
+
+
 def _measure_all(
-    config: RunConfig, model: VideoTextModel, data: RecognitionData, part: FeatureSet, *, probe: bool
+    config: RunConfig,
+    model: VideoTextModel,
+    data: RecognitionData,
+    part: FeatureSet,
+    handcrafted: Handcrafted,
+    *,
+    probe: bool,
 ) -> dict[str, Any]:
     """Method name -> measures. A linear probe has no answer to names it was not fitted on."""
     window, views = config.model.num_frames, config.evaluate.views
     scores: dict[str, Scores] = {
-        variant_name(config.model): predict_scores(
+        method_name(config): predict_scores(
             model, part, part.class_names, window=window, num_views=views, batch_size=config.evaluate.batch_size
         )
     }
     if "B-I" in config.evaluate.baselines:
-        scores["B-I"] = zero_shot_scores(
-            model.backbone, part, part.class_names, config.evaluate.templates, window=window, num_views=views
-        )
+        scores["B-I"] = zero_shot_scores(handcrafted, part, part.class_names, window=window, num_views=views)
     if "B-II" in config.evaluate.baselines and probe:
         scores["B-II"] = linear_probe_scores(data.train, data.val, part, window=window, num_views=views)
     return {name: measure(values, part.targets, part.class_names) for name, values in scores.items()}

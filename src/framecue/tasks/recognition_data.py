@@ -43,6 +43,11 @@ class RecognitionData:
     novel: FeatureSet
     skipped: list[Skipped]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All class names, trained on or held out."""
+        return self.train.class_names + self.novel.class_names
+
 
 def read_parts(config: RunConfig) -> RecognitionParts:
     """Records of a run, parted; a validation part is split from train where the source has none.

@@ -38,6 +38,7 @@ TEMPERATURE_RANGE = (0.05, 20.0)
 _EQUAL_LOSS = 1e-12  # nats; differences below it are rounding
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 MAX_STRUCK_NAMES = 64  # one pass over all videos per struck name: 64 take 7 s on 4000 videos, 5 views, 400 names
+USABLE_AUROC = 0.7
 _NEEDS_TWO_NAMES = ("max_probability", "margin")
 
 
@@ -74,6 +75,14 @@ class RejectionRule:
         _require(self.val_auroc is None or _is_number(self.val_auroc, 0, 1), "val_auroc", self, "in [0, 1] or none")
         _require(_is_count(self.num_val), "num_val", self, "a whole number above 0")
         _require(_is_count(self.num_names), "num_names", self, "a whole number above 0")
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether left-out names could be told from known ones at all, on validation: an AUROC of at least 0.7.
+
+        Hosmer and Lemeshow (2000, section 5.2.4) call 0.7 to 0.8 acceptable discrimination, less is none to act on.
+        """
+        return self.val_auroc is not None and self.val_auroc >= USABLE_AUROC
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for an adapter's card."""

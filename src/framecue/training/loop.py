@@ -49,12 +49,14 @@ class TrainState:
         iteration: steps done.
         best_metric, best_iteration: of the best validation so far; the metric is None before the first.
         best_weights: trained tensors then; the last ones where there is no validation part.
+        average: moving average of the trained tensors; empty where `ema_decay` is 0.
     """
 
     iteration: int = 0
     best_metric: float | None = None
     best_iteration: int = 0
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)
 
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
@@ -90,6 +92,7 @@ def train(
             while state.iteration < config.iterations and not interrupted():
                 numbers = _step(task, optimizer, schedule, state.iteration)
                 state.iteration += 1
+                update_average(state, task.model, config.ema_decay)
                 done = state.iteration == config.iterations
                 validated = done or state.iteration % config.validate_every == 0
                 if validated:
@@ -147,7 +150,38 @@ def _step(task: TrainableTask, optimizer: AdamW, schedule: Any, iteration: int) 
     return {"loss": value, "lr": lr, "step_seconds": time.perf_counter() - started}
 
 
+@torch.no_grad()
+def update_average(state: TrainState, model: nn.Module, decay: float) -> None:
+    """Move the average towards the weights (Polyak and Juditsky 1992); early steps count more, as in TensorFlow's."""
+    if not decay:
+        return
+    if not state.average:
+        state.average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    rate = 1 - min(decay, (1 + state.iteration) / (10 + state.iteration))
+    for name, tensor in model.state_dict().items():
+        state.average[name].lerp_(tensor, rate)
+
+
+@contextmanager
+def _averaged(model: nn.Module, average: Mapping[str, Tensor]) -> Iterator[None]:
+    """The model with its averaged weights, if there are any; the current ones are put back at the end."""
+    if not average:
+        yield
+        return
+    current = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    model.load_state_dict(average)
+    try:
+        yield
+    finally:
+        model.load_state_dict(current)
+
+
 def _validate(task: TrainableTask, state: TrainState) -> dict[str, float]:
+    with _averaged(task.model, state.average):
+        return _validate_weights(task, state)
+
+
+def _validate_weights(task: TrainableTask, state: TrainState) -> dict[str, float]:
     task.model.eval()
     with torch.no_grad():
         metrics = dict(task.validate())
@@ -195,4 +229,5 @@ def _resume(path: Path, model: nn.Module, optimizer: AdamW, schedule: Any, finge
         ) from error
     device = next(model.parameters()).device
     state.best_weights = {name: tensor.to(device) for name, tensor in state.best_weights.items()}
+    state.average = {name: tensor.to(device) for name, tensor in state.average.items()}
     return state

@@ -2,24 +2,29 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from torch import Tensor
 
 from framecue.backbone import TINY, Backbone, load_backbone
 from framecue.config import RunConfig, save_config
+from framecue.datasets.descriptions import read_descriptions
 from framecue.errors import AdapterError, ConfigError, DatasetError
 from framecue.features.extract import ExtractionProgress
 from framecue.files import write_text
-from framecue.models.adapter import CARD, load_adapter, make_card, read_card, save_adapter
+from framecue.models.adapter import CARD, AdapterCard, load_adapter, make_card, read_card, save_adapter
 from framecue.models.builders import build_model
-from framecue.models.video_text import num_trainable
-from framecue.tasks.evaluation import evaluate_recognition, variant_name
-from framecue.tasks.recognition import RecognitionTask
+from framecue.models.handcrafted import Handcrafted
+from framecue.models.video_text import VideoTextModel, num_trainable
+from framecue.tasks.blend import choose_blend
+from framecue.tasks.evaluation import evaluate_recognition, method_name
+from framecue.tasks.recognition import RecognitionTask, predict_logits
 from framecue.tasks.recognition_data import RecognitionData, prepare, store_path
+from framecue.tasks.rejection import RejectionRule, fit_rejection
 from framecue.training.loop import STATE, train
 from framecue.types import Skipped
 
@@ -75,11 +80,54 @@ def train_recognition(
     progress = progress or RunProgress()
     if restart:
         (config.out / STATE).unlink(missing_ok=True)
-    _make_folder(config.out)
+    make_folder(config.out)
     backbone = backbone or load_run_backbone(config)
-    config = _settled(config, backbone)
+    config = settled(config, backbone)
     data = prepare(config, backbone, progress=progress.extraction)
-    model = build_model(config.model, backbone, seed=config.seed)
+    handcrafted = make_handcrafted(config, backbone, data.names)
+    fitted = fit(config, data, handcrafted, progress=progress)
+    save_config(config, config.out / CONFIG)  # not before `fit` has accepted the folder: it may be another run's
+    results = evaluate_recognition(config, fitted.model, data, handcrafted, fitted.rejection)
+    results |= {"selected": fitted.selected, "blend": fitted.blend}
+    save_adapter(config.out / ADAPTER, fitted.model, _card(config, fitted, data, handcrafted, results))
+    write_text(config.out / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    return RunResult(config.out / ADAPTER, results, data.skipped)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A trained model, with its best weights blended as the validation part chose, and how that was chosen.
+
+    Attributes:
+        selected: the step whose weights were kept, and their validation accuracy.
+        blend: how much of the trained parts is kept, and by which rule.
+        rejection: rule for "none of these" and calibration temperature; None without validation videos.
+    """
+
+    model: VideoTextModel
+    selected: dict[str, Any]
+    blend: dict[str, Any]
+    rejection: RejectionRule | None
+
+
+def make_handcrafted(config: RunConfig, backbone: Backbone, names: Iterable[str]) -> Handcrafted:
+    """Frozen texts of a run: its templates, and descriptions of any of `names`.
+
+    Raises:
+        DatasetError: the descriptions cannot be read, or describe other classes.
+    """
+    path = config.data.descriptions
+    descriptions = read_descriptions(path, names) if path is not None else None
+    return Handcrafted(backbone, config.evaluate.templates, descriptions)
+
+
+def fit(config: RunConfig, data: RecognitionData, handcrafted: Handcrafted, *, progress: RunProgress) -> Fit:
+    """Train in the folder `config.out`, going on from a state there; then blend and calibrate on validation."""
+    wanted = needs_handcrafted(config)
+    model = build_model(
+        config.model, handcrafted.backbone, seed=config.seed, handcrafted=handcrafted if wanted else None
+    )
+    start = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     progress.note(_describe(config, data, num_trainable(model)))
     task = RecognitionTask(
         model,
@@ -90,23 +138,36 @@ def train_recognition(
         window=config.model.num_frames,
         seed=config.seed,
     )
-    state = train(task, config.train, config.out, fingerprint=_fingerprint(config, data), progress=progress.step)
-    save_config(config, config.out / CONFIG)  # not before `train` has accepted the folder: it may be another run's
-    results = evaluate_recognition(config, model.eval(), data)
-    results["selected"] = {"iteration": state.best_iteration, "val_top1": state.best_metric}
-    card = make_card(
-        backbone,
-        config.model,
-        data.train.class_names,
-        backbone_id=config.backbone.id,
-        sampling=config.features.sampling,
-        num_views=config.evaluate.views,
-        config=config.model_dump(mode="json"),
-        metrics=results,
+    fingerprint = _fingerprint(config, data, handcrafted)
+    state = train(task, config.train, config.out, fingerprint=fingerprint, progress=progress.step)
+    selected = {"iteration": state.best_iteration, "val_top1": state.best_metric}
+    return finish(config, model.eval(), data, start=start, selected=selected)
+
+
+def finish(
+    config: RunConfig,
+    model: VideoTextModel,
+    data: RecognitionData,
+    *,
+    start: Mapping[str, Tensor],
+    selected: dict[str, Any],
+) -> Fit:
+    """What follows the last step: blend trained and frozen, then fit calibration and rejection, on validation alone."""
+    window = config.model.num_frames
+    blend = choose_blend(model, data.val, config.blend, config.evaluate, start=start, window=window)
+    rejection = None
+    if len(data.val):
+        logits = predict_logits(model, data.val, data.val.class_names, window=window, num_views=config.evaluate.views)
+        rejection = fit_rejection(logits, data.val.targets)
+    return Fit(model, selected, blend, rejection)
+
+
+def needs_handcrafted(config: RunConfig) -> bool:
+    """Whether training or the blend looks at frozen texts; encoding them costs time at every new set of names."""
+    train, model = config.train, config.model
+    return bool(
+        train.distill_text or train.distill_logits or model.handcrafted_weight or config.blend.handcrafted_weights
     )
-    save_adapter(config.out / ADAPTER, model, card)
-    write_text(config.out / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    return RunResult(config.out / ADAPTER, results, data.skipped)
 
 
 def evaluate_adapter(folder: str | Path, *, progress: RunProgress | None = None) -> RunResult:
@@ -140,17 +201,41 @@ def evaluate_adapter(folder: str | Path, *, progress: RunProgress | None = None)
             f"Adapter {folder} was trained on {len(card.class_names)} classes, its data in {config.data.source} has "
             f"changed since ({', '.join(changed[:3])}); restore the data, or train again."
         )
-    results = evaluate_recognition(config, model, data)
+    handcrafted = make_handcrafted(config, backbone, data.names)
+    rule = None if card.rejection is None else RejectionRule.from_json(card.rejection)
+    results = evaluate_recognition(config, model, data, handcrafted, rule)
+    results |= {name: card.metrics[name] for name in ("selected", "blend") if name in card.metrics}
     return RunResult(folder, results, data.skipped)
 
 
-def _settled(config: RunConfig, backbone: Backbone) -> RunConfig:
+def _card(
+    config: RunConfig, fitted: Fit, data: RecognitionData, handcrafted: Handcrafted, results: dict[str, Any]
+) -> AdapterCard:
+    model = fitted.model
+    weights = {"temporal_weight": model.temporal_weight, "handcrafted_weight": model.handcrafted_weight}
+    frozen_texts = {"templates": handcrafted.templates, "descriptions": handcrafted.descriptions}
+    return make_card(
+        model.backbone,
+        config.model.model_copy(update=weights),
+        data.train.class_names,
+        backbone_id=config.backbone.id,
+        sampling=config.features.sampling,
+        num_views=config.evaluate.views,
+        rejection=fitted.rejection and fitted.rejection.to_json(),
+        config=config.model_dump(mode="json"),
+        metrics=results,
+        **(frozen_texts if model.handcrafted_weight else {}),
+    )
+
+
+def settled(config: RunConfig, backbone: Backbone) -> RunConfig:
     """With absolute paths, and the precisions that the device decided: another folder or machine measures the same."""
     data, backbone_id = config.data, config.backbone.id
     changes: dict[str, dict[str, Any]] = {
         "data": {
             "source": data.source.absolute(),
             "annotations": data.annotations and data.annotations.absolute(),
+            "descriptions": data.descriptions and data.descriptions.absolute(),
         },
         "features": {"store": store_path(config).absolute()},
         "backbone": {
@@ -165,18 +250,20 @@ def _settled(config: RunConfig, backbone: Backbone) -> RunConfig:
     return config.model_copy(update={"out": config.out.absolute(), **sections})
 
 
-def _fingerprint(config: RunConfig, data: RecognitionData) -> str:
+def _fingerprint(config: RunConfig, data: RecognitionData, handcrafted: Handcrafted) -> str:
     """What decides the trained weights: the config's deciding sections, and the training and validation videos."""
     deciding = config.model_dump(mode="json", include={"task", "seed", "model", "backbone", "data"})
     deciding["features"] = {"sampling": config.features.sampling, "dtype": config.features.dtype}
     deciding["train"] = config.train.model_dump(mode="json", exclude={"save_every", "log_every"})
     deciding["views"] = config.evaluate.views  # validation averages them, and so chooses the weights by them
     videos = [f"{part.hashes[row]} {part.targets[row]}" for part in (data.train, data.val) for row in range(len(part))]
+    if needs_handcrafted(config):
+        deciding["handcrafted"] = [handcrafted.templates, handcrafted.descriptions]
     deciding["videos"] = hashlib.sha256("\n".join(videos).encode()).hexdigest()
     return json.dumps(deciding, sort_keys=True)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -186,7 +273,7 @@ def _make_folder(folder: Path) -> None:
 def _describe(config: RunConfig, data: RecognitionData, trained: int) -> str:
     held_out = f", {len(data.novel.class_names)} held-out names" if len(data.novel) else ""
     return (
-        f"{variant_name(config.model)} on {config.backbone.id}: {trained:,} trained numbers, "
+        f"{method_name(config)} on {config.backbone.id}: {trained:,} trained numbers, "
         f"{len(data.train.class_names)} classes{held_out}; videos: {len(data.train)} train, {len(data.val)} val, "
         f"{len(data.test)} test"
     )

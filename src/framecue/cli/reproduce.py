@@ -1,0 +1,152 @@
+"""framecue reproduce TABLE [DATASET] [key=value ...] --out DIR"""
+
+import json as json_text
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from framecue.cli.common import exit_for_skipped, print_json, progress_bars
+from framecue.errors import UsageError
+
+if TYPE_CHECKING:
+    from framecue.config import RunConfig
+
+TableName = Literal["closed-set", "few-shot-5-way", "few-shot", "zero-shot", "base-to-novel", "cross-dataset"]
+DATASETS = ("world", "hmdb51", "ucf101", "kinetics400", "kinetics700", "something")
+NOT_REPEATED = ("rows", "format", "restart", "out", "table", "words")  # in the command of a single row
+
+
+def reproduce(
+    context: typer.Context,
+    table: Annotated[TableName, typer.Argument(help="Which table.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for features, runs and the table; resumes there.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DATASET] [KEY=VALUE]...",
+            help="world (built in), hmdb51, ucf101, kinetics400, kinetics700 or something, and changes to the run "
+            "config. With --config, DATASET only says whose published figures stand beside.",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Holds DIR/videos and DIR/annotations; world needs none.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(metavar="RUN.yaml", help="Run config instead of --data.")] = None,
+    rows: Annotated[str | None, typer.Option(help="Only these methods, such as B-I,A5,robust.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds of the trainings, such as 0,1,2.")] = None,
+    shots: Annotated[str, typer.Option(help="Training videos per class, of few-shot.")] = "1,2,4,8,16",
+    draws: Annotated[int, typer.Option(min=1, help="Draws of training videos, of few-shot.")] = 10,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes, of few-shot-5-way.")] = 200,
+    splits: Annotated[Path | None, typer.Option(metavar="DIR", help="Published split files to use.")] = None,
+    train_classes: Annotated[Path | None, typer.Option(metavar="FILE", help="Names to train on, a line each.")] = None,
+    test_classes: Annotated[Path | None, typer.Option(metavar="FILE", help="Names to test on, a line each.")] = None,
+    other_config: Annotated[
+        Path | None, typer.Option(metavar="OTHER.yaml", help="Run config of the data that cross-dataset tests on.")
+    ] = None,
+    format: Annotated[Literal["text", "json", "markdown"], typer.Option(help="What standard output gets.")] = "text",
+    restart: Annotated[bool, typer.Option("--restart", help="Train anew, whatever DIR holds.")] = False,
+) -> None:
+    """Make a whole table of the paper, with baselines, beside the published figures.
+
+    Run the same command again after an interruption: it goes on where it stopped. DIR gets table.json, table.md and
+    table.html, a page with plots.
+    """
+    dataset, overrides = _dataset_and_overrides(words or [])
+    seed_numbers = None if seeds is None else _numbers("--seeds", seeds)
+    shot_numbers = _numbers("--shots", shots, least=1)
+    methods = None if rows is None else tuple(name for part in rows.split(",") if (name := part.strip()))
+    if methods == ():
+        raise UsageError("--rows names no method; write, for example, --rows A5,robust.")
+    _refuse_confusion(dataset, data, config)
+
+    from framecue.config import load_config
+    from framecue.files import write_text
+    from framecue.report.table_page import render_table_page
+    from framecue.report.tables import markdown, with_paper
+    from framecue.training.tables import TableOptions, dataset_config, run_table
+    from framecue.types import Skipped
+
+    out_override = f"out={json_text.dumps(str(out))}"
+    if config is not None:
+        run = load_config(config, [*overrides, out_override])
+    else:
+        run = dataset_config(str(dataset), data, out, overrides)
+    other = None if other_config is None else load_config(other_config, [out_override])
+    options = TableOptions(
+        seeds=seed_numbers,
+        rows=methods,
+        shots=shot_numbers,
+        draws=draws,
+        episodes=episodes,
+        splits=splits,
+        train_classes=train_classes,
+        test_classes=test_classes,
+        other=other,
+    )
+    with progress_bars() as bars:
+        made = run_table(table, run, options=options, restart=restart, progress=bars.phase)
+    command = ["framecue", "reproduce", table, *(words or []), "--out", str(out), *_given_options(context)]
+    full = with_paper(made, _paper_name(dataset, run, other), command)
+    write_text(out / "table.md", markdown(full))
+    write_text(out / "table.html", render_table_page(full))
+    if format == "json":
+        print_json(full)
+    elif format == "markdown":
+        typer.echo(markdown(full), nl=False)
+    else:
+        from rich.console import Console
+
+        from framecue.report.tables import print_table
+
+        console = Console()
+        print_table(full, console)
+        console.print(f"page {out / 'table.html'}", soft_wrap=True, highlight=False, markup=False)
+    exit_for_skipped([Skipped(Path(item["path"]), item["reason"]) for item in full["skipped"]])
+
+
+def _dataset_and_overrides(words: list[str]) -> tuple[str | None, list[str]]:
+    names = [word for word in words if "=" not in word]
+    if len(names) > 1 or (names and words[0] != names[0]):
+        raise UsageError(f"Name one data set, before the changes to the config; found {', '.join(names)}.")
+    if names and names[0] not in DATASETS:
+        raise UsageError(f"Data set '{names[0]}' is not known; use {', '.join(DATASETS)}, or --config RUN.yaml.")
+    return (names[0] if names else None), [word for word in words if "=" in word]
+
+
+def _refuse_confusion(dataset: str | None, data: Path | None, config: Path | None) -> None:
+    if config is not None and data is not None:
+        raise UsageError("--data and --config both say where the data are; give one of them.")
+    if config is None and dataset is None:
+        raise UsageError(f"Nothing to measure on; name a data set ({', '.join(DATASETS)}) or give --config RUN.yaml.")
+    if dataset == "world" and data is not None:
+        raise UsageError("The built-in world is rendered under --out; leave --data away.")
+    if config is None and dataset != "world" and data is None:
+        raise UsageError(f"{dataset} needs --data DIR, with DIR/videos and DIR/annotations.")
+
+
+def _numbers(option: str, text: str, *, least: int = 0) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) >= least for part in parts):
+        raise UsageError(f"{option} must be whole numbers from {least} on, separated by commas; found '{text}'.")
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
+def _given_options(context: typer.Context) -> list[str]:
+    """The options that were written, for the command of a single row."""
+    given: list[str] = []
+    for name, value in context.params.items():
+        source = context.get_parameter_source(name)
+        if name not in NOT_REPEATED and source is not None and source.name == "COMMANDLINE":
+            given += [f"--{name.replace('_', '-')}", str(value)]
+    return given
+
+
+def _paper_name(dataset: str | None, run: "RunConfig", other: "RunConfig | None") -> str | None:
+    """The data's name among the published figures; from a config only where its format says it."""
+    name = dataset or _by_format(run)
+    return name if other is None or name is None else f"{name}->{_by_format(other)}"
+
+
+def _by_format(run: "RunConfig") -> str | None:
+    return run.data.format if run.data.format in DATASETS else None

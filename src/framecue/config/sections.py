@@ -1,0 +1,266 @@
+"""The sections of a run config and their meaning; field docstrings are the help text."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+
+def _user_path(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("must be a path, found a null character in it")
+    return Path(os.path.expanduser(path))
+
+
+UserPath = Annotated[Path, AfterValidator(_user_path)]
+Precision = Literal["fp32", "bf16", "fp16"]
+SamplingText = Annotated[str, Field(pattern=r"^(all|fps:(\d*[1-9]\d*(\.\d+)?|\d+\.\d*[1-9]\d*)|uniform:[1-9]\d*)$")]
+DataFormat = Literal["auto", "folder", "csv", "jsonl", "hmdb51", "ucf101", "kinetics", "something", "list"]
+PresetName = Literal["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7"]
+
+PRESETS: dict[str, dict[str, int]] = {
+    "A0": {"n_prefix": 2, "n_suffix": 2, "temporal_layers": 0},
+    "A1": {"n_prefix": 4, "n_suffix": 4, "temporal_layers": 0},
+    "A2": {"n_prefix": 8, "n_suffix": 8, "temporal_layers": 0},
+    "A3": {"n_prefix": 16, "n_suffix": 16, "temporal_layers": 0},
+    "A4": {"n_prefix": 16, "n_suffix": 16, "temporal_layers": 1},
+    "A5": {"n_prefix": 16, "n_suffix": 16, "temporal_layers": 2},
+    "A6": {"n_prefix": 16, "n_suffix": 16, "temporal_layers": 3},
+    "A7": {"n_prefix": 16, "n_suffix": 16, "temporal_layers": 4},
+}
+"""The paper's named variants: prompt vectors before and after the name, and temporal layers."""
+
+RunPreset = Literal["paper", "robust"]
+RUN_PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "paper": {},
+    "robust": {
+        "train": {"distill_text": 5.0},
+        "blend": {"temporal_weights": (1.0, 0.8, 0.65, 0.5, 0.35), "handcrafted_weights": (0.0, 0.5, 1.0)},
+    },
+}
+"""Sections that a run preset fills where they are not given (docs/results.md has the evidence for each)."""
+
+
+class Section(BaseModel):
+    """Base of the config's sections: frozen, unknown keys refused, field docstrings kept as help."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class DataConfig(Section):
+    """Which labelled videos, in which file format."""
+
+    source: UserPath
+    """Folder with a folder per class, a .csv or .jsonl manifest, or for official sets the folder of videos."""
+    format: DataFormat = "auto"
+    """How the videos are listed; auto looks at the files. list: lines `path number`."""
+    annotations: UserPath | None = None
+    """Official split files: their folder, or one file (kinetics, something, list)."""
+    labels: UserPath | None = None
+    """File of class names that the numbers of `list` stand for; null = the one beside the lists."""
+    split: Literal[1, 2, 3] = 1
+    """Which of the official splits (hmdb51, ucf101, and lists that are numbered)."""
+    missing: Literal["error", "skip"] = "error"
+    """What to do when a listed video is not there: stop, or go on without it and list it."""
+    val_fraction: float = Field(default=0.1, ge=0, lt=1)
+    """Part of each class's training videos kept for model selection; used only when the source has no val part."""
+    classes: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Keep these classes only; null keeps all."""
+    held_out: tuple[str, ...] = ()
+    """Class names never trained on, evaluated as novel."""
+    descriptions: UserPath | None = None
+    """Class descriptions joined to the handcrafted prompts: .json {name: [text, ...]}, or lines `name: text`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "DataConfig":
+        if self.format in ("hmdb51", "ucf101") and self.annotations is None:
+            raise ValueError(
+                f"'data.annotations' must name the folder of split files when 'data.format' is {self.format}"
+            )
+        outside = [name for name in self.held_out if self.classes is not None and name not in self.classes]
+        if outside:
+            raise ValueError(f"'data.held_out' must be among 'data.classes', found {', '.join(outside)}")
+        return self
+
+
+class BackboneConfig(Section):
+    """The frozen image-language model."""
+
+    id: str = Field(default="openai/clip-vit-base-patch16", min_length=1)
+    """Hub id, local folder or checkpoint file; "tiny" is the built-in one."""
+    precision: Precision | None = None
+    """Arithmetic of the image tower; null = fp32 on CPU, bf16 on GPU."""
+    device: str = Field(default="auto", min_length=1)
+    """auto, cpu, cuda, cuda:1, mps; auto takes a GPU where there is one."""
+
+
+class FeaturesConfig(Section):
+    """Which frames are encoded, and where their features are kept."""
+
+    store: UserPath | None = None
+    """Feature store; null = features.lance in `out`."""
+    sampling: SamplingText = "fps:8"
+    """Frames to keep: all, fps:NUMBER or uniform:COUNT."""
+    dtype: Literal["float16", "float32"] = "float16"
+    """Storage type of the features."""
+
+
+class ModelConfig(Section):
+    """The trained part. Fields given beside `preset` win over it; the default values are those of A5."""
+
+    preset: PresetName | None = None
+    """Named variant of the paper, sets n_prefix, n_suffix and temporal_layers where they are not given."""
+    n_prefix: int = Field(default=16, ge=0, le=1000)
+    """Learned prompt vectors before the class name."""
+    n_suffix: int = Field(default=16, ge=0, le=1000)
+    """Learned prompt vectors after the class name."""
+    suffix_layout: Literal["relative", "absolute"] = "relative"
+    """relative: the same suffix vectors for every name; absolute: the authors' table, rows by token position."""
+    temporal_layers: int = Field(default=2, ge=0, le=100)
+    """Temporal Transformer layers; 0 = mean of the raw frame features."""
+    temporal_heads: PositiveInt = 8
+    """Attention heads of the temporal Transformer."""
+    num_frames: int = Field(default=16, ge=1, le=100_000)
+    """Frame features per training window and per view."""
+    temperature: PositiveFloat = 0.07
+    """Divisor of the cosine."""
+    normalize: bool = True
+    """Normalize video and text embeddings to unit length before they are compared."""
+    temporal_gate: bool = False
+    """Learned gate on what the temporal module adds to the mean frame feature, zero at the start (ReZero)."""
+    temporal_weight: float = Field(default=1.0, ge=0, le=1)
+    """Part of what the temporal module adds that is kept; 0 = the frozen mean frame feature."""
+    handcrafted_weight: float = Field(default=0.0, ge=0, le=1)
+    """Part of the handcrafted prompts in a name's embedding, the rest is the learned prompt's; 1 = frozen text."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, values: Any) -> Any:  # Any: raw YAML, checked by the field types afterwards
+        if not isinstance(values, Mapping) or not isinstance(values.get("preset"), str):
+            return values
+        return {**PRESETS.get(values["preset"], {}), **values}
+
+
+class TrainConfig(Section):
+    """Optimization: AdamW, cosine schedule with warm restarts, sampled negatives."""
+
+    iterations: PositiveInt = 1100
+    """Optimizer steps."""
+    batch_size: PositiveInt = 64
+    """Videos per step."""
+    lr: PositiveFloat = 1e-4
+    """Learning rate at the start."""
+    weight_decay: NonNegativeFloat = 0.01
+    """AdamW's weight decay."""
+    restart_iterations: PositiveInt = 200_000
+    """Length of the first cosine period in steps (T_0)."""
+    min_lr_ratio: float = Field(default=0.01, ge=0, le=1)
+    """Lowest learning rate as a part of `lr`."""
+    max_negatives: NonNegativeInt = 400
+    """Candidate classes per step: the batch's own, and random others up to this number (authors: numContrast)."""
+    strides: tuple[PositiveInt, ...] = Field(default=(1, 2, 3, 3, 3, 4), min_length=1)
+    """Frame strides of training windows, drawn with equal chance; repeat one to weight it."""
+    validate_every: PositiveInt = 100
+    """Steps between validations; the best adapter on the validation part is kept."""
+    save_every: PositiveInt = 100
+    """Steps between training states to resume from."""
+    log_every: PositiveInt = 10
+    """Steps between log lines."""
+    text_path: Literal["auto", "shared", "truncated", "full"] = "auto"
+    """Text tower: shared prefix, cut at the last EOS, or full length; auto takes the fastest that fits."""
+    precision: Literal["fp32", "bf16"] | None = None
+    """Arithmetic of the text tower in training; null = fp32 on CPU, bf16 on GPU."""
+    distill_text: NonNegativeFloat = 0.0
+    """Weight of 1 - cosine between a name's learned and handcrafted embedding (KgCoOp)."""
+    distill_video: NonNegativeFloat = 0.0
+    """Weight of 1 - cosine between a video's embedding and its frozen mean frame feature (PromptSRC)."""
+    distill_logits: NonNegativeFloat = 0.0
+    """Weight of the divergence from frozen CLIP's answer over the same names (FROSTER, PromptSRC)."""
+    ema_decay: float = Field(default=0.0, ge=0, lt=1)
+    """Decay per step of a moving average of the weights, which then is what is validated and kept; 0 = off."""
+
+
+class BlendConfig(Section):
+    """How much of the trained parts is kept after training: candidates between frozen and trained.
+
+    All combinations are measured on the validation part, of trained classes alone; the most frozen one within
+    `standard_errors` of the best is taken (the one-standard-error rule). Empty lists keep the model's own value;
+    without validation videos the middle of each list is taken.
+    """
+
+    temporal_weights: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    """Candidates for model.temporal_weight."""
+    handcrafted_weights: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    """Candidates for model.handcrafted_weight."""
+    trained_weights: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    """Candidates for how far all trained tensors go from their start to their end (WiSE-FT, Open-VCLIP)."""
+    standard_errors: NonNegativeFloat = 1.0
+    """Validation accuracy that may be given up for being nearer to the frozen model, in standard errors."""
+
+
+class EvaluateConfig(Section):
+    """What is measured after training."""
+
+    views: PositiveInt = 5
+    """Evenly spread windows per video whose scores are averaged."""
+    batch_size: PositiveInt = 64
+    """Videos per forward pass."""
+    baselines: tuple[Literal["B-I", "B-II"], ...] = ("B-I", "B-II")
+    """Printed beside the result: B-I frozen backbone with `templates`, B-II linear probe."""
+    templates: tuple[str, ...] = Field(
+        default=("a photo of {}.", "a video of {}.", "a photo of a person {}.", "a video of a person {}."), min_length=1
+    )
+    """Handcrafted prompts of B-I; {} takes the class name, and the text embeddings are averaged."""
+
+    @field_validator("templates")
+    @classmethod
+    def _one_slot(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
+        for template in templates:
+            if template.count("{}") != 1:
+                raise ValueError(f"every template must hold {{}} once, found {template!r}")
+        return templates
+
+
+class RunConfig(Section):
+    """One run: task, seed, output folder and the sections."""
+
+    task: Literal["recognition"] = "recognition"
+    """What is trained."""
+    preset: RunPreset = "paper"
+    """paper: the published method, exactly; robust: keeps what CLIP knew of unseen names. Keys given win over it."""
+    seed: NonNegativeInt = 0
+    """Seed of every random draw of the run."""
+    out: UserPath
+    """Folder of the run: adapter, logs, training state, resolved config."""
+    data: DataConfig
+    backbone: BackboneConfig = BackboneConfig()
+    features: FeaturesConfig = FeaturesConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    blend: BlendConfig = BlendConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, values: Any) -> Any:  # Any: raw YAML, checked by the field types afterwards
+        if not isinstance(values, Mapping) or not isinstance(values.get("preset"), str):
+            return values
+        merged = dict(values)
+        for section, defaults in RUN_PRESETS.get(values["preset"], {}).items():
+            given = merged.get(section)
+            if given is None or isinstance(given, Mapping):
+                merged[section] = {**defaults, **(given or {})}
+        return merged

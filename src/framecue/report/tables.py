@@ -1,0 +1,308 @@
+"""A reproduced table beside the paper's: which columns are shown, and the same content as text and Markdown."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from framecue.report.paper_figures import PaperFigure, figures_of, is_papers_backbone
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+TITLES = {
+    "closed-set": "Closed-set recognition",
+    "few-shot-5-way": "Few-shot recognition, 5 ways",
+    "few-shot": "Few-shot recognition, all classes",
+    "zero-shot": "Recognition of classes never trained on",
+    "base-to-novel": "Base to novel classes",
+    "cross-dataset": "From one data set to another",
+}
+LOOK_AT = {
+    "closed-set": "A0 to A3 show what more prompt vectors bring, A3 to A7 what the temporal layers add on top; B-II is "
+    "what the frozen features give without any text.",
+    "few-shot-5-way": "Whether a few videos of each class beat none: a trained row must stand above B-I by more than "
+    "the intervals.",
+    "few-shot": "The number of videos per class from which a trained row passes B-I, and how far the rows then part.",
+    "zero-shot": "B-I, which trained on nothing: a row below it has lost by its training what CLIP knew.",
+    "base-to-novel": "The novel column beside B-I's: a row may win base classes and lose the novel ones below frozen "
+    "CLIP. The harmonic mean punishes that.",
+    "cross-dataset": "B-I again: a row trained on other videos should not fall below frozen CLIP on names it never saw.",
+}
+COLUMNS = {  # what is shown, in this order; table.json has every measure
+    "closed-set": ("test/top1", "test/top5"),
+    "few-shot-5-way": ("test/top1",),
+    "few-shot": ("test/top1",),
+    "zero-shot": ("test/top1", "test/top5", "novel/top1", "novel/top5"),
+    "base-to-novel": ("base/top1", "novel/top1", "harmonic_mean"),
+    "cross-dataset": ("full/top1", "full/top5", "half/top1", "half/top5"),
+}
+MAIN = {"base-to-novel": "harmonic_mean"}  # else the first column
+ABOUT = {
+    "B-I": "frozen CLIP, ensemble of handcrafted prompts",
+    "B-I single": "frozen CLIP, one handcrafted prompt",
+    "B-II": "linear probe on mean frame features",
+    "A0": "2+2 prompt vectors",
+    "A1": "4+4 prompt vectors",
+    "A2": "8+8 prompt vectors",
+    "A3": "16+16 prompt vectors, no time",
+    "A4": "16+16, 1 temporal layer",
+    "A5": "16+16, 2 temporal layers",
+    "A6": "16+16, 3 temporal layers",
+    "A7": "16+16, 4 temporal layers",
+    "temporal only": "handcrafted prompts, temporal layers",
+    "robust": "preset that keeps what CLIP knew",
+}
+NONE = "\N{EN DASH}"
+
+Row = Mapping[str, Any]
+Table = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A measure under a protocol, and its heading."""
+
+    protocol: str
+    measure: str
+    heading: str
+
+
+def with_paper(table: Table, dataset: str | None, command: Sequence[str]) -> dict[str, Any]:
+    """The table with, in each row, "paper" (measure -> figure and how it is known) and "command" (for that row alone).
+
+    Args:
+        dataset: whose figures are set beside, as in paper_figures.FIGURES; None or an unknown one has none.
+        command: words of the whole table's command, without --rows.
+    """
+    rows = []
+    for row in table["rows"]:
+        figures = figures_of(table["table"], dataset, row["method"], shots_of(table, row["protocol"]))
+        paper = {measure: _as_json(figure) for measure, figure in figures.items()}
+        rows.append({**row, "paper": paper, "command": shlex.join([*command, "--rows", row["method"]])})
+    return {**table, "rows": rows}
+
+
+def _as_json(figure: PaperFigure) -> dict[str, Any]:
+    return {key: value for key, value in asdict(figure).items() if key not in ("method", "measure", "shots") and value}
+
+
+def shots_of(table: Table, protocol: str) -> int | None:
+    """K of a protocol named "...-K-shot" in a table over several K, else None."""
+    found = re.search(r"(\d+)-shot$", protocol)
+    return int(found[1]) if found and table["table"] == "few-shot" else None
+
+
+def methods(table: Table) -> list[str]:
+    """Methods in the order of the rows, each once."""
+    return list(dict.fromkeys(row["method"] for row in table["rows"]))
+
+
+def columns(table: Table) -> list[Column]:
+    """The measures that are shown, under each protocol; those of COLUMNS, or all where a table has none of them."""
+    shown = []
+    for protocol in table["protocols"]:
+        name = protocol["name"]
+        there = dict.fromkeys(m for row in table["rows"] if row["protocol"] == name for m in row["measures"])
+        chosen = [measure for measure in COLUMNS.get(table["table"], ()) if measure in there] or [*there]
+        shots = shots_of(table, name)
+        prefix = f"K = {shots}" if shots else name if len(table["protocols"]) > 1 else ""
+        for measure in chosen:
+            heading = prefix if shots and len(chosen) == 1 else f"{prefix} {measure_name(measure)}".strip()
+            shown.append(Column(name, measure, heading))
+    return shown
+
+
+def measure_name(measure: str) -> str:
+    """ "novel/top1" -> "novel top-1"; the test part goes without saying."""
+    return re.sub(r"top(\d)", r"top-\1", measure.removeprefix("test/")).replace("/", " ").replace("_", " ")
+
+
+def cell(table: Table, method: str, column: Column, key: str = "measures") -> Mapping[str, Any] | None:
+    """What a row has under a column; None where it has no answer. `key` "paper" asks for the published figure."""
+    for row in table["rows"]:
+        if row["method"] == method and row["protocol"] == column.protocol:
+            return row[key].get(column.measure)
+    return None
+
+
+def half_width(numbers: Mapping[str, Any]) -> float | None:
+    """What stands behind the ±: the 95 % interval where there are trials enough for one, else one deviation."""
+    return numbers["std"] if numbers.get("ci95") is None else numbers["ci95"]
+
+
+def percent_cell(numbers: Mapping[str, Any] | None) -> str:
+    """ "66.4 ± 0.3" in percent."""
+    if numbers is None:
+        return NONE
+    spread = half_width(numbers)
+    return f"{100 * numbers['mean']:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
+
+
+def spread_text(table: Table) -> str:
+    """What ± means in this table."""
+    cells = [numbers for row in table["rows"] for numbers in row["measures"].values() if numbers]
+    counts = "/".join(map(str, sorted({numbers["n"] for numbers in cells})))
+    if any(numbers.get("ci95") is not None for numbers in cells):
+        return f"± is the 95 % interval of the mean over {counts} trials"
+    if any(numbers["std"] is not None for numbers in cells):
+        return f"± is one standard deviation over {counts} trials"
+    return "one trial, so no spread"
+
+
+@dataclass(frozen=True)
+class PaperNotes:
+    """The published figures of a table as text, with a mark for each way of knowing.
+
+    Attributes:
+        rows: method -> texts by column ("66.4 [a]"), for methods that have any.
+        notes: mark -> how it is known.
+    """
+
+    rows: Mapping[str, Sequence[str]]
+    notes: Mapping[str, str]
+
+
+def paper_notes(table: Table, shown: Sequence[Column]) -> PaperNotes:
+    """The published figures under the shown columns."""
+    marks: dict[str, str] = {}
+    rows = {}
+    for method in methods(table):
+        figures = [cell(table, method, column, "paper") for column in shown]
+        if any(figures):
+            rows[method] = [_marked(figure, marks) for figure in figures]
+    return PaperNotes(rows, {mark: known for known, mark in marks.items()})
+
+
+def _marked(figure: Mapping[str, Any] | None, marks: dict[str, str]) -> str:
+    if not figure:
+        return NONE
+    known = figure["known"] + (f"; {figure['remark']}" if figure.get("remark") else "")
+    mark = marks.setdefault(known, chr(ord("a") + len(marks)))
+    spread = f" ± {100 * figure['std']:.1f}" if figure.get("std") else ""
+    return f"{100 * figure['value']:.1f}{spread} [{mark}]"
+
+
+def paper_caveat(table: Table) -> str:
+    """One sentence on how far the published figures compare."""
+    if not any(row["paper"] for row in table["rows"]):
+        return "No published figure is known for this table on these data."
+    backbone = str(table["setting"]["backbone"]["id"])
+    if is_papers_backbone(backbone):
+        return "Published figures are for CLIP ViT-B/16, the backbone used here; their draws of videos are not known."
+    return f"Published figures are for CLIP ViT-B/16; the backbone here is {backbone}, so they do not compare."
+
+
+def headline(table: Table) -> str:
+    """Which row leads the main measure, and where frozen CLIP stands; for the last protocol where there are several."""
+    shown = columns(table)
+    wanted = MAIN.get(table["table"])
+    main = next((c for c in reversed(shown) if c.measure == (wanted or shown[0].measure)), None)
+    found = {} if main is None else {method: cell(table, method, main) for method in methods(table)}
+    means = {method: numbers["mean"] for method, numbers in found.items() if numbers}
+    if main is None or not means:
+        return TITLES.get(table["table"], table["table"])
+    best = max(means, key=lambda method: means[method])
+    what = main.heading if measure_name(main.measure) in main.heading else f"top-1 at {main.heading}"
+    text = f"{best} leads in {what} with {100 * means[best]:.1f} %"
+    return (
+        f"{text}; frozen CLIP (B-I) has {100 * means['B-I']:.1f} %." if "B-I" in means and best != "B-I" else f"{text}."
+    )
+
+
+def facts(table: Table) -> list[tuple[str, str]]:
+    """What a reader needs to repeat or doubt the table: (subject, text) lines."""
+    setting = table["setting"]
+    backbone = setting["backbone"]
+    lines = []
+    for protocol in table["protocols"]:
+        lines += [
+            ("protocol", f"{protocol['name']}: {protocol['description']}"),
+            (
+                "split source",
+                f"{protocol['source']}, hash {str(protocol['source_hash'])[:12]}; {protocol['num_trials']} trials, "
+                f"{_seeds(protocol['seeds'])}",
+            ),
+        ]
+    precision = backbone.get("precision")
+    templates = setting["templates"]
+    return [
+        ("data", str(table["dataset"])),
+        *lines,
+        ("classes", str(setting["num_classes"])),
+        (
+            "backbone",
+            f"{backbone['id']}, weights {str(backbone['weights_hash'])[:12]}" + (f", {precision}" if precision else ""),
+        ),
+        ("evaluation", f"{setting['views']} views, {len(templates)} handcrafted templates (first: “{templates[0]}”)")
+        if templates
+        else ("evaluation", f"{setting['views']} views"),
+        ("training", f"{setting['iterations']} iterations"),
+        ("external scores", str(setting["external_scores"])),
+    ]
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """ "seeds 0 to 199" for a run of many; else each."""
+    distinct = sorted(set(seeds))
+    if len(distinct) > 5 and distinct == list(range(distinct[0], distinct[-1] + 1)):
+        return f"seeds {distinct[0]} to {distinct[-1]}"
+    return f"seed{'s' if len(distinct) != 1 else ''} {', '.join(map(str, distinct))}"
+
+
+def commands(table: Table) -> dict[str, str]:
+    """Method -> the command that makes its row alone."""
+    return {row["method"]: row["command"] for row in table["rows"]}
+
+
+def print_table(table: Table, console: "Console") -> None:
+    """The table for a terminal: a line for each method, and below it the published figures where there are any."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    shown = columns(table)
+    paper = paper_notes(table, shown)
+    title = f"{TITLES.get(table['table'], table['table'])}, {table['dataset']}: accuracy in %"
+    grid = RichTable(title=Text(title), title_justify="left")
+    grid.add_column("method", overflow="fold")
+    for column in shown:
+        grid.add_column(Text(column.heading), justify="right", overflow="fold")
+    for method in methods(table):
+        grid.add_row(Text(method), *(percent_cell(cell(table, method, column)) for column in shown))
+        if method in paper.rows:
+            grid.add_row(Text("  published"), *map(Text, paper.rows[method]), style="dim")
+    console.print(grid)
+    for line in _lines_below(table, paper):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _lines_below(table: Table, paper: PaperNotes) -> list[str]:
+    lines = [headline(table), f"{spread_text(table)}. {paper_caveat(table)}"]
+    lines += [f"[{mark}] {known}" for mark, known in paper.notes.items()]
+    lines += [f"{subject}: {text}" for subject, text in facts(table)]
+    return [*lines, "command per row:", *(f"  {command}" for command in commands(table).values())]
+
+
+def markdown(table: Table) -> str:
+    """The same as a Markdown document."""
+    shown = columns(table)
+    paper = paper_notes(table, shown)
+    rows = [["method", *(column.heading for column in shown)]]
+    for method in methods(table):
+        rows.append([method, *(percent_cell(cell(table, method, column)) for column in shown)])
+        if method in paper.rows:
+            rows.append([f"{method}, published", *paper.rows[method]])
+    head, *body = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
+    parts = [
+        f"# {TITLES.get(table['table'], table['table'])}",
+        headline(table),
+        f"What to look at: {LOOK_AT[table['table']]}" if table["table"] in LOOK_AT else "",
+        "\n".join([head, "|---|" + "---:|" * len(shown), *body]),
+        f"Accuracy in %; {spread_text(table)}. {paper_caveat(table)}",
+        "\n".join(f"- [{mark}] {known}" for mark, known in paper.notes.items()),
+        "\n".join(f"- {subject}: {text}" for subject, text in facts(table)),
+        "Command per row:",
+        "```\n" + "\n".join(commands(table).values()) + "\n```",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"

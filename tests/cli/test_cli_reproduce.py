@@ -1,0 +1,49 @@
+"""`framecue reproduce` as a user meets it: help, and wrong usage in one line before anything is done."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from framecue.cli.main import app
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["reproduce", *map(str, arguments)])
+
+
+def test_help_names_tables_data_sets_and_options() -> None:
+    result = CliRunner().invoke(app, ["reproduce", "--help"], terminal_width=100)
+    assert result.exit_code == 0
+    for said in ("base-to-novel", "kinetics700", "--rows", "--restart", "table.html"):
+        assert said in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Nothing to measure on; name a data set (world, hmdb51"),
+        (["imagenet"], "Data set 'imagenet' is not known; use world, hmdb51"),
+        (["hmdb51", "ucf101"], "Name one data set, before the changes to the config; found hmdb51, ucf101."),
+        (["train.lr=1", "world"], "Name one data set, before the changes to the config; found world."),
+        (["hmdb51"], "hmdb51 needs --data DIR, with DIR/videos and DIR/annotations."),
+        (["world", "--data", "d"], "The built-in world is rendered under --out; leave --data away."),
+        (["--data", "d", "--config", "c"], "--data and --config both say where the data are; give one of them."),
+        (["world", "--seeds", "0,x"], "--seeds must be whole numbers from 0 on, separated by commas; found '0,x'."),
+        (["world", "--shots", "0"], "--shots must be whole numbers from 1 on, separated by commas; found '0'."),
+        (["world", "--rows", ","], "--rows names no method; write, for example, --rows A5,robust."),
+    ],
+)
+def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:
+    result = run("closed-set", *arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("framecue: error: " + said)
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_table(tmp_path: Path) -> None:
+    result = run("ablation", "world", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "closed-set" in result.stderr

@@ -1,0 +1,209 @@
+"""A reproduced table as text, Markdown and page: same numbers, published figures with how they are known."""
+
+import io
+import json
+import re
+import shlex
+
+import pytest
+from rich.console import Console
+
+from framecue.report.paper_figures import FIGURES, figures_of
+from framecue.report.table_page import render_table_page
+from framecue.report.tables import LOOK_AT, TITLES, columns, headline, markdown, print_table, with_paper
+from test_page import NASTY, Checker
+
+COMMAND = ("framecue", "reproduce", "base-to-novel", "hmdb51", "--out", "my runs", "--data", "hmdb")
+
+
+def numbers(mean, *, n=3, ci95=None):
+    return {"mean": mean, "std": 0.01 if n > 1 else None, "ci95": ci95, "n": n, "values": [mean] * n}
+
+
+def made_up(table="base-to-novel", rows=(), protocols=("p",), **changes):
+    return {
+        "what": "table",
+        "table": table,
+        "dataset": "world",
+        "protocols": [
+            {
+                "name": name,
+                "description": f"About {name}.",
+                "source": "drawn from seeds 0, 1, 2",
+                "source_hash": "0123456789abcdef",
+                "num_trials": 3,
+                "seeds": [0, 1, 2],
+            }
+            for name in protocols
+        ],
+        "setting": {
+            "views": 5,
+            "external_scores": "none",
+            "templates": ["a video of {}"],
+            "backbone": {"id": "openai/clip-vit-base-patch16", "weights_hash": "fedcba9876543210", "precision": "fp32"},
+            "num_classes": 12,
+            "iterations": 300,
+        },
+        "rows": [
+            {
+                "method": method,
+                "protocol": protocol,
+                "classes_seen_in_training": None,
+                "config": {"lr": 0.1},
+                "measures": cells,
+            }
+            for method, protocol, cells in rows
+        ],
+        "skipped": [],
+        "versions": {"framecue": "0.1.0"},
+        **changes,
+    }
+
+
+def base_to_novel():
+    def cells(base, novel, mean):
+        return {"base/top1": numbers(base), "novel/top1": numbers(novel), "harmonic_mean": numbers(mean)}
+
+    rows = [
+        ("B-I", "p", cells(0.5, 0.481, 0.49)),
+        ("A5", "p", cells(0.7, 0.3, 0.42)),
+        ("robust", "p", cells(0.69, 0.5, 0.58)),
+        ("temporal only", "p", cells(0.6, 0.4, 0.48)),
+    ]
+    return made_up(rows=rows)
+
+
+def few_shot(shots=(1, 2, 5)):
+    protocols = [f"few-shot-all-way-{k}-shot" for k in shots]
+    rows = [
+        (method, name, {"test/top1": numbers(start + 0.05 * i, n=10, ci95=0.004), "test/top5": numbers(0.9, n=10)})
+        for method, start in (("B-I", 0.4), ("A5", 0.3))
+        for i, name in enumerate(protocols)
+    ]
+    return made_up("few-shot", rows, protocols)
+
+
+def text_of(table):
+    console = Console(file=io.StringIO(), width=100)
+    print_table(table, console)
+    return console.file.getvalue()
+
+
+def test_every_figure_says_how_it_is_known_and_is_a_share():
+    for (table, dataset), figures in FIGURES.items():
+        assert table in TITLES, dataset
+        keys = [(figure.method, figure.measure, figure.shots) for figure in figures]
+        assert len(set(keys)) == len(keys), (table, dataset)
+        for figure in figures:
+            assert figure.known.startswith(("reported: ", "from memory", "by others, reported: "))
+            assert 0 < figure.value < 1
+
+
+@pytest.mark.parametrize(
+    ("key", "measure", "value", "known"),
+    [
+        (("closed-set", "hmdb51", "A5"), "test/top1", 0.664, "reported: wizwand"),
+        (("closed-set", "kinetics400", "A6"), "test/top5", 0.935, "reported: STAN"),
+        (("few-shot-5-way", "ucf101", "A5"), "test/top1", 0.983, "from memory, approximate"),
+        (("few-shot", "ucf101", "A5", 16), "test/top1", 0.899, "by others, reported: MAXI"),
+        (("few-shot", "hmdb51", "A5", 5), "test/top1", 0.566, "from memory, approximate"),
+        (("base-to-novel", "hmdb51", "B-I"), "novel/top1", 0.468, "by others, reported: github.com/Visual-AI/FROSTER"),
+        (("cross-dataset", "kinetics400->ucf101", "A5"), "full/top1", 0.693, "by others, reported: MAXI"),
+    ],
+)
+def test_figures(key, measure, value, known):
+    figure = figures_of(*key)[measure]
+    assert figure.value == value
+    assert figure.known.startswith(known)
+
+
+def test_what_is_unknown_is_absent():
+    assert figures_of("zero-shot", "kinetics700", "A5") == {}
+    assert figures_of("closed-set", "hmdb51", "A3") == {}
+    assert figures_of("few-shot", "hmdb51", "A5", 1) == {}
+    assert figures_of("closed-set", None, "A5") == {}
+
+
+def test_harmonic_means_agree_with_their_halves():
+    for (table, dataset), _ in FIGURES.items():
+        if table == "base-to-novel":
+            found = {measure: figure.value for measure, figure in figures_of(table, dataset, "A5").items()}
+            base, novel = found["base/top1"], found["novel/top1"]
+            assert found["harmonic_mean"] == pytest.approx(2 * base * novel / (base + novel), abs=1e-3), dataset
+
+
+def test_rows_get_their_figures_and_a_command_that_a_shell_takes():
+    table = with_paper(base_to_novel(), "hmdb51", COMMAND)
+    rows = {row["method"]: row for row in table["rows"]}
+    assert rows["A5"]["paper"]["novel/top1"]["value"] == 0.16
+    assert rows["robust"]["paper"] == {}
+    assert shlex.split(rows["temporal only"]["command"]) == [*COMMAND, "--rows", "temporal only"]
+    json.dumps(table)
+
+
+@pytest.mark.parametrize("render", [text_of, markdown, render_table_page])
+def test_all_forms_show_ours_the_published_and_how_it_was_made(render):
+    text = render(with_paper(base_to_novel(), "hmdb51", COMMAND))
+    for said in (
+        "48.1 ± 1.0",
+        "16.0 [a]",
+        "[a] by others, reported: github.com/Visual-AI/FROSTER README, row VPT",
+        "About p.",
+        "0123456789ab",
+        "seeds 0, 1, 2",
+        "external scores: none",
+        "one standard deviation over 3 trials",
+        "the backbone used here",
+        "robust leads in harmonic mean with 58.0 %; frozen CLIP (B-I) has 49.0 %.",
+        "--rows robust",
+    ):
+        assert re.sub(r"\[a\] by", "", said) in text or said.replace("[a]", "[b]") in text, said
+
+
+def test_several_k_are_columns_with_the_figures_of_their_own_k():
+    table = with_paper(few_shot(), "hmdb51", COMMAND)
+    assert [column.heading for column in columns(table)] == ["K = 1", "K = 2", "K = 5"]
+    assert re.search(r"\| A5, published \| – \| 39\.7 \[a\] \| 56\.6 \[b\] \|", markdown(table))
+    assert "95 % interval of the mean over 10 trials" in markdown(table)
+    assert headline(table) == "B-I leads in top-1 at K = 5 with 50.0 %."
+
+
+def test_figures_of_another_backbone_are_said_not_to_compare():
+    table = base_to_novel()
+    table["setting"]["backbone"]["id"] = "tiny"
+    assert "the backbone here is tiny, so they do not compare" in markdown(with_paper(table, "ucf101", COMMAND))
+    assert "No published figure is known for this table on these data." in markdown(with_paper(table, None, COMMAND))
+
+
+@pytest.mark.parametrize("table", [base_to_novel(), few_shot(), few_shot((5,))])
+def test_page_is_whole_self_contained_and_the_same_each_time(table):
+    text = render_table_page(with_paper(table, "hmdb51", COMMAND))
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+    assert not [address for address in checker.addresses if not address.startswith("#")]
+    assert not re.search(r"https?://(?!www\.w3\.org/)", text.replace("xmlns", ""))
+    assert checker.counts["svg"] == 1
+    assert LOOK_AT[table["table"]] in "".join(checker.texts)
+    assert render_table_page(with_paper(table, "hmdb51", COMMAND)) == text
+
+
+def test_any_names_are_safe_and_missing_answers_are_dashes():
+    table = base_to_novel()
+    table |= {"dataset": NASTY, "skipped": [{"path": NASTY, "reason": NASTY}]}
+    table["protocols"][0]["description"] = table["rows"][0]["method"] = NASTY
+    del table["rows"][1]["measures"]["novel/top1"]
+    full = with_paper(table, None, COMMAND)
+    checker = Checker()
+    checker.feed(render_table_page(full))
+    assert checker.open == []
+    assert "b" not in checker.counts
+    assert re.search(r"\| A5 \| 70\.0 ± 1\.0 \| – \| 42\.0 ± 1\.0 \|", markdown(full))
+    assert NASTY in text_of(full)
+
+
+def test_one_trial_has_no_spread():
+    table = made_up("closed-set", [("A5", "p", {"test/top1": numbers(0.5, n=1)})])
+    text = markdown(with_paper(table, "ucf101", COMMAND))
+    assert "| A5 | 50.0 |" in text
+    assert "one trial, so no spread" in text
