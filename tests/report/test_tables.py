@@ -7,11 +7,11 @@ import shlex
 
 import pytest
 from rich.console import Console
+from test_page import NASTY, Checker
 
 from framecue.report.paper_figures import FIGURES, figures_of
 from framecue.report.table_page import render_table_page
 from framecue.report.tables import LOOK_AT, TITLES, columns, headline, markdown, print_table, with_paper
-from test_page import NASTY, Checker
 
 COMMAND = ("framecue", "reproduce", "base-to-novel", "hmdb51", "--out", "my runs", "--data", "hmdb")
 
@@ -95,7 +95,9 @@ def test_every_figure_says_how_it_is_known_and_is_a_share():
         keys = [(figure.method, figure.measure, figure.shots) for figure in figures]
         assert len(set(keys)) == len(keys), (table, dataset)
         for figure in figures:
-            assert figure.known.startswith(("reported: ", "from memory", "by others, reported: "))
+            assert figure.known.startswith(
+                ("reported: ", "from memory", "by others, reported: ", "re-run by others, reported: ")
+            )
             assert 0 < figure.value < 1
 
 
@@ -105,10 +107,10 @@ def test_every_figure_says_how_it_is_known_and_is_a_share():
         (("closed-set", "hmdb51", "A5"), "test/top1", 0.664, "reported: wizwand"),
         (("closed-set", "kinetics400", "A6"), "test/top5", 0.935, "reported: STAN"),
         (("few-shot-5-way", "ucf101", "A5"), "test/top1", 0.983, "from memory, approximate"),
-        (("few-shot", "ucf101", "A5", 16), "test/top1", 0.899, "by others, reported: MAXI"),
+        (("few-shot", "ucf101", "A5", 16), "test/top1", 0.899, "re-run by others, reported: MAXI"),
         (("few-shot", "hmdb51", "A5", 5), "test/top1", 0.566, "from memory, approximate"),
         (("base-to-novel", "hmdb51", "B-I"), "novel/top1", 0.468, "by others, reported: github.com/Visual-AI/FROSTER"),
-        (("cross-dataset", "kinetics400->ucf101", "A5"), "full/top1", 0.693, "by others, reported: MAXI"),
+        (("cross-dataset", "kinetics400->ucf101", "A5"), "full/top1", 0.693, "re-run by others, reported: MAXI"),
     ],
 )
 def test_figures(key, measure, value, known):
@@ -146,18 +148,18 @@ def test_all_forms_show_ours_the_published_and_how_it_was_made(render):
     text = render(with_paper(base_to_novel(), "hmdb51", COMMAND))
     for said in (
         "48.1 ± 1.0",
-        "16.0 [a]",
-        "[a] by others, reported: github.com/Visual-AI/FROSTER README, row VPT",
+        "16.0 [b]",
+        "[b] re-run by others, reported: github.com/Visual-AI/FROSTER README, row VPT",
         "About p.",
         "0123456789ab",
         "seeds 0, 1, 2",
         "external scores: none",
         "one standard deviation over 3 trials",
         "the backbone used here",
-        "robust leads in harmonic mean with 58.0 %; frozen CLIP (B-I) has 49.0 %.",
+        "58.0 ± 1.0",
         "--rows robust",
     ):
-        assert re.sub(r"\[a\] by", "", said) in text or said.replace("[a]", "[b]") in text, said
+        assert said in text, said
 
 
 def test_several_k_are_columns_with_the_figures_of_their_own_k():
@@ -165,7 +167,19 @@ def test_several_k_are_columns_with_the_figures_of_their_own_k():
     assert [column.heading for column in columns(table)] == ["K = 1", "K = 2", "K = 5"]
     assert re.search(r"\| A5, published \| – \| 39\.7 \[a\] \| 56\.6 \[b\] \|", markdown(table))
     assert "95 % interval of the mean over 10 trials" in markdown(table)
-    assert headline(table) == "B-I leads in top-1 at K = 5 with 50.0 %."
+    assert headline(table) == "B-I has the highest top-1 at K = 5, 50.0 ± 0.4 %."
+
+
+def test_headline_names_the_best_and_frozen_clip_with_their_spread():
+    said = "robust has the highest harmonic mean, 58.0 ± 1.0 %; frozen CLIP (B-I) has 49.0 ± 1.0 %."
+    assert headline(base_to_novel()) == said
+
+
+def test_one_table_has_one_kind_of_spread():
+    cells = {"full/top1": numbers(0.5), "half/top1": numbers(0.6, n=30, ci95=0.002)}
+    text = markdown(with_paper(made_up("cross-dataset", [("A5", "p", cells)]), None, COMMAND))
+    assert "| A5 | 50.0 ± 1.0 | 60.0 ± 1.0 |" in text
+    assert "one standard deviation over 3 or 30 trials" in text
 
 
 def test_figures_of_another_backbone_are_said_not_to_compare():

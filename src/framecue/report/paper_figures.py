@@ -1,7 +1,7 @@
 """The published figures that a table is set beside, each with how it is known. What is not known is absent.
 
-All are for CLIP ViT-B/16. The paper: Ju et al., ECCV 2022. "By others" are re-runs of its A5 that later work prints,
-under protocols of that work.
+All are for CLIP ViT-B/16. The paper: Ju et al., ECCV 2022. "Re-run by others" are A5's numbers that later work
+prints, under protocols of that work.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ BACKBONES = ("vit-base-patch16", "vit-b/16", "vit-b-16")  # how names of the pap
 
 WIZWAND = "reported: wizwand.com/paper/68fa6d041e209131cea375a1"
 MEMORY = "from memory, approximate"
-UNSURE = "from memory, unsure"
-FROSTER = "by others, reported: github.com/Visual-AI/FROSTER README, row VPT"
-MAXI = "by others, reported: MAXI"
+DOUBTFUL = "from memory, doubtful"
+FROSTER = "re-run by others, reported: github.com/Visual-AI/FROSTER README, row VPT"
+FROSTER_CLIP = "by others, reported: github.com/Visual-AI/FROSTER README, row of frozen CLIP"
+MAXI = "re-run by others, reported: MAXI"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class PaperFigure:
     remark: str = ""
 
 
-def _a5(
+def _figure(
     measure: str,
     percent: float,
     known: str,
@@ -52,54 +53,54 @@ def _a5(
 
 def _halves(base: float, novel: float, mean: float, frozen_novel: float) -> tuple[PaperFigure, ...]:
     return (
-        _a5("base/top1", base, FROSTER),
-        _a5("novel/top1", novel, FROSTER),
-        _a5("harmonic_mean", mean, FROSTER),
-        _a5("novel/top1", frozen_novel, FROSTER.replace("VPT", "frozen CLIP"), method="B-I"),
+        _figure("base/top1", base, FROSTER),
+        _figure("novel/top1", novel, FROSTER),
+        _figure("harmonic_mean", mean, FROSTER),
+        _figure("novel/top1", frozen_novel, FROSTER_CLIP, method="B-I"),
     )
 
 
 def _by_shots(*percents: float) -> tuple[PaperFigure, ...]:
     return tuple(
-        _a5("test/top1", percent, MAXI, shots=shots) for shots, percent in zip((2, 4, 8, 16), percents, strict=True)
+        _figure("test/top1", percent, MAXI, shots=shots) for shots, percent in zip((2, 4, 8, 16), percents, strict=True)
     )
 
 
 THREE_SPLITS = "mean of the 3 official splits"
 NOT_REPRODUCED = "a user of the authors' code could not reproduce it (issue 9 there)"
-SPLITS_NOT_TOLD = "spread over splits of that work"
+OVER_SPLITS = "mean of 3 splits; what ± spans is not told"
 
 # (table, data set) -> figures. A cross-data-set table is named by the training and the test data.
 FIGURES: dict[tuple[str, str], tuple[PaperFigure, ...]] = {
-    ("closed-set", "hmdb51"): (_a5("test/top1", 66.4, WIZWAND, remark=THREE_SPLITS),),
-    ("closed-set", "ucf101"): (_a5("test/top1", 93.6, WIZWAND, remark=THREE_SPLITS),),
+    ("closed-set", "hmdb51"): (_figure("test/top1", 66.4, WIZWAND, remark=THREE_SPLITS),),
+    ("closed-set", "ucf101"): (_figure("test/top1", 93.6, WIZWAND, remark=THREE_SPLITS),),
     ("closed-set", "kinetics400"): (
-        _a5("test/top1", 76.6, MEMORY, remark="wizwand.com lists 76.8"),
-        _a5("test/top5", 93.3, MEMORY),
-        _a5("test/top1", 76.9, "reported: STAN", method="A6"),
-        _a5("test/top5", 93.5, "reported: STAN", method="A6"),
+        _figure("test/top1", 76.6, MEMORY, remark="wizwand.com lists 76.8"),
+        _figure("test/top5", 93.3, MEMORY),
+        _figure("test/top1", 76.9, "reported: STAN", method="A6"),
+        _figure("test/top5", 93.5, "reported: STAN", method="A6"),
     ),
-    ("closed-set", "kinetics700"): (_a5("test/top1", 64.7, UNSURE), _a5("test/top5", 88.5, UNSURE)),
-    ("closed-set", "something"): (_a5("test/top1", 31.0, WIZWAND),),
-    ("few-shot-5-way", "hmdb51"): (_a5("test/top1", 85.3, MEMORY, remark=NOT_REPRODUCED),),
-    ("few-shot-5-way", "ucf101"): (_a5("test/top1", 98.3, MEMORY),),
-    ("few-shot-5-way", "kinetics400"): (_a5("test/top1", 96.4, MEMORY),),
+    ("closed-set", "kinetics700"): (_figure("test/top1", 64.7, DOUBTFUL), _figure("test/top5", 88.5, DOUBTFUL)),
+    ("closed-set", "something"): (_figure("test/top1", 31.0, WIZWAND),),
+    ("few-shot-5-way", "hmdb51"): (_figure("test/top1", 85.3, MEMORY, remark=NOT_REPRODUCED),),
+    ("few-shot-5-way", "ucf101"): (_figure("test/top1", 98.3, MEMORY),),
+    ("few-shot-5-way", "kinetics400"): (_figure("test/top1", 96.4, MEMORY),),
     ("few-shot", "hmdb51"): (
-        _a5("test/top1", 56.6, MEMORY, shots=5, remark=NOT_REPRODUCED),
+        _figure("test/top1", 56.6, MEMORY, shots=5, remark=NOT_REPRODUCED),
         *_by_shots(39.7, 50.7, 56.0, 62.4),
     ),
-    ("few-shot", "ucf101"): (_a5("test/top1", 79.5, MEMORY, shots=5), *_by_shots(71.4, 79.9, 85.7, 89.9)),
-    ("few-shot", "kinetics400"): (_a5("test/top1", 58.5, WIZWAND, shots=5),),
+    ("few-shot", "ucf101"): (_figure("test/top1", 79.5, MEMORY, shots=5), *_by_shots(71.4, 79.9, 85.7, 89.9)),
+    ("few-shot", "kinetics400"): (_figure("test/top1", 58.5, WIZWAND, shots=5),),
     ("few-shot", "something"): _by_shots(4.4, 5.1, 6.1, 9.7),
     ("base-to-novel", "kinetics400"): _halves(69.7, 37.6, 48.8, 53.4),
     ("base-to-novel", "hmdb51"): _halves(46.2, 16.0, 23.8, 46.8),
     ("base-to-novel", "ucf101"): _halves(90.5, 40.4, 55.8, 63.6),
     ("base-to-novel", "something"): _halves(8.3, 5.3, 6.4, 5.3),
-    ("cross-dataset", "kinetics400->ucf101"): (_a5("full/top1", 69.3, MAXI, std=4.2, remark=SPLITS_NOT_TOLD),),
-    ("cross-dataset", "kinetics400->hmdb51"): (_a5("full/top1", 44.3, MAXI, std=2.2, remark=SPLITS_NOT_TOLD),),
+    ("cross-dataset", "kinetics400->ucf101"): (_figure("full/top1", 69.3, MAXI, std=4.2, remark=OVER_SPLITS),),
+    ("cross-dataset", "kinetics400->hmdb51"): (_figure("full/top1", 44.3, MAXI, std=2.2, remark=OVER_SPLITS),),
     ("cross-dataset", "kinetics400->kinetics600"): (
-        _a5("full/top1", 55.8, MAXI, std=0.7, remark=SPLITS_NOT_TOLD),
-        _a5("full/top5", 81.4, MAXI, std=0.3, remark=SPLITS_NOT_TOLD),
+        _figure("full/top1", 55.8, MAXI, std=0.7, remark=OVER_SPLITS),
+        _figure("full/top5", 81.4, MAXI, std=0.3, remark=OVER_SPLITS),
     ),
 }
 

@@ -1,6 +1,7 @@
 """A reproduced table as one HTML page: the plot, ours beside the published figures, and what it takes to repeat it."""
 
 import json
+import re
 from html import escape
 
 from framecue.report.page import document, figure, section
@@ -8,7 +9,6 @@ from framecue.report.table_plots import METHOD_COLORS, table_plot
 from framecue.report.tables import (
     ABOUT,
     LOOK_AT,
-    TITLES,
     Table,
     cell,
     columns,
@@ -20,19 +20,20 @@ from framecue.report.tables import (
     paper_notes,
     percent_cell,
     spread_text,
+    title_of,
 )
 
 
 def render_table_page(table: Table) -> str:
     """The whole page as HTML text; `table` as `tables.with_paper` gives it."""
-    title = TITLES.get(table["table"], table["table"])
+    title = title_of(table)
     versions = ", ".join(f"{name} {version}" for name, version in table["versions"].items())
     return document(
         f"framecue: {title}",
         [
             f'<p class="brand">framecue <span>· reproduce {escape(table["table"])} · '
             f"{escape(str(table['dataset']))}</span></p>",
-            f"<h1>{escape(title)}: {escape(headline(table))}</h1>",
+            f"<h1>{escape(title)}: {escape(_unbroken(headline(table)))}</h1>",
             f'<p class="lead">What to look at: {escape(LOOK_AT.get(table["table"], ""))}</p>',
             section("Accuracy", _whiskers(table), figure(table_plot(table), "")),
             section("Ours and published", escape(paper_caveat(table)), _numbers(table)),
@@ -43,6 +44,11 @@ def render_table_page(table: Table) -> str:
             f"<footer><p>{escape(versions)}</p></footer>",
         ],
     )
+
+
+def _unbroken(text: str) -> str:
+    """Keeps "K = 16" and "64.0 ± 1.0 %" on one line."""
+    return re.sub(r" (?=[=±%])|(?<=[=±]) ", "\N{NO-BREAK SPACE}", text)
 
 
 def _whiskers(table: Table) -> str:
@@ -57,7 +63,7 @@ def _numbers(table: Table) -> str:
     for method in methods(table):
         about = f' <span class="muted">{escape(ABOUT[method])}</span>' if method in ABOUT else ""
         dot = f'<span class="dot" style="--tint:{METHOD_COLORS.get(method, "var(--muted)")}"></span>'
-        cells = "".join(f"<td>{percent_cell(cell(table, method, column))}</td>" for column in shown)
+        cells = "".join(f"<td>{percent_cell(table, cell(table, method, column))}</td>" for column in shown)
         body.append(f"<tr><td>{dot}{escape(method)}{about}</td>{cells}</tr>")
         if method in paper.rows:
             cells = "".join(f"<td>{escape(text)}</td>" for text in paper.rows[method])

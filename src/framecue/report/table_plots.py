@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from framecue.report.plots import COLORS, GROUP_WIDTH, INK, STYLE, percent_axis, to_svg
-from framecue.report.tables import Column, Table, cell, columns, half_width, methods, percent_cell, shots_of
+from framecue.report.tables import Column, Table, cell, columns, methods, percent_cell, shots_of, spread_key
 
 METHOD_COLORS = {
     **COLORS,
@@ -28,7 +28,7 @@ def table_plot(table: Table) -> str:
     """The plot that fits the table, as SVG: curves where it has several K, else bars."""
     said = "; ".join(
         f"{method}: "
-        + ", ".join(f"{column.heading} {percent_cell(cell(table, method, column))}" for column in columns(table))
+        + ", ".join(f"{column.heading} {percent_cell(table, cell(table, method, column))}" for column in columns(table))
         for method in methods(table)
     )
     several = [column for column in columns(table) if shots_of(table, column.protocol)]
@@ -65,7 +65,7 @@ def _bars(axes: Axes, table: Table, shown: list[Column]) -> None:
             x = group + (slot + 0.5) * width - GROUP_WIDTH / 2
             numbers = cell(table, method, column)
             if numbers is not None:
-                spread = half_width(numbers) or 0.0
+                spread = numbers.get(spread_key(table)) or 0.0
                 axes.bar(x, numbers["mean"], width * 0.88, color=color)
                 if spread:
                     axes.errorbar(x, numbers["mean"], spread, color=INK, elinewidth=1.1, capsize=2.5, capthick=1.1)
@@ -73,8 +73,8 @@ def _bars(axes: Axes, table: Table, shown: list[Column]) -> None:
                 top = max(top, tip)
                 axes.text(x, tip + 0.012, f"{100 * numbers['mean']:.0f}", ha="center", va="bottom", fontsize=8.5)
             _published(axes, table, method, column, x)
-    axes.set_xticks(range(len(names)), names)
-    axes.tick_params(axis="x", length=0, pad=8, rotation=0 if len(names) < 10 else 25)
+    axes.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
+    axes.tick_params(axis="x", length=0, pad=8)
     axes.set_xlim(-0.6, len(names) - 0.4)
     percent_axis(axes, top=top + 0.08)
 
@@ -92,7 +92,7 @@ def _curves(axes: Axes, table: Table, shown: list[Column]) -> None:
             axes.errorbar(
                 [shots for shots, _ in points],
                 [numbers["mean"] for _, numbers in points],
-                [half_width(numbers) or 0.0 for _, numbers in points],
+                [numbers.get(spread_key(table)) or 0.0 for _, numbers in points],
                 color=METHOD_COLORS.get(method, INK),
                 marker="o",
                 ms=4.5,
@@ -103,7 +103,8 @@ def _curves(axes: Axes, table: Table, shown: list[Column]) -> None:
             )
     for method in methods(table):
         for column in shown:
-            _published(axes, table, method, column, float(shots_of(table, column.protocol) or 0))
+            shots, color = float(shots_of(table, column.protocol) or 0), METHOD_COLORS.get(method, INK)
+            _published(axes, table, method, column, shots, edge=color)
     ticks = sorted({shots_of(table, column.protocol) or 0 for column in shown})
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [str(shots) for shots in ticks])
@@ -112,10 +113,11 @@ def _curves(axes: Axes, table: Table, shown: list[Column]) -> None:
     percent_axis(axes, top=1.05)
 
 
-def _published(axes: Axes, table: Table, method: str, column: Column, x: float) -> None:
+def _published(
+    axes: Axes, table: Table, method: str, column: Column, x: float, *, color: str = "white", edge: str = INK
+) -> None:
     figure = cell(table, method, column, "paper")
     if figure:
         known = axes.get_legend_handles_labels()[1]
         label = None if PUBLISHED in known else PUBLISHED
-        color = METHOD_COLORS.get(method, INK)
-        axes.plot(x, figure["value"], "D", ms=6, mfc="white", mec=color, mew=1.6, zorder=5, ls="none", label=label)
+        axes.plot(x, figure["value"], "D", ms=6, mfc=color, mec=edge, mew=1.6, zorder=5, ls="none", label=label)

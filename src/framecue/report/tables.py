@@ -28,7 +28,7 @@ LOOK_AT = {
     "zero-shot": "B-I, which trained on nothing: a row below it has lost by its training what CLIP knew.",
     "base-to-novel": "The novel column beside B-I's: a row may win base classes and lose the novel ones below frozen "
     "CLIP. The harmonic mean punishes that.",
-    "cross-dataset": "B-I again: a row trained on other videos should not fall below frozen CLIP on names it never saw.",
+    "cross-dataset": "B-I again: a row trained on other videos should not fall below frozen CLIP on new names.",
 }
 COLUMNS = {  # what is shown, in this order; table.json has every measure
     "closed-set": ("test/top1", "test/top5"),
@@ -88,6 +88,12 @@ def _as_json(figure: PaperFigure) -> dict[str, Any]:
     return {key: value for key, value in asdict(figure).items() if key not in ("method", "measure", "shots") and value}
 
 
+def title_of(table: Table) -> str:
+    """What the table is called on paper."""
+    name = str(table["table"])
+    return TITLES.get(name, name)
+
+
 def shots_of(table: Table, protocol: str) -> int | None:
     """K of a protocol named "...-K-shot" in a table over several K, else None."""
     found = re.search(r"(\d+)-shot$", protocol)
@@ -127,28 +133,32 @@ def cell(table: Table, method: str, column: Column, key: str = "measures") -> Ma
     return None
 
 
-def half_width(numbers: Mapping[str, Any]) -> float | None:
-    """What stands behind the ±: the 95 % interval where there are trials enough for one, else one deviation."""
-    return numbers["std"] if numbers.get("ci95") is None else numbers["ci95"]
+def spread_key(table: Table) -> str:
+    """What stands behind every ± of a table: "ci95" where all its cells have that interval, else "std"."""
+    spreads = [numbers for numbers in _shown_cells(table) if numbers["std"] is not None]
+    return "ci95" if spreads and all(numbers.get("ci95") is not None for numbers in spreads) else "std"
 
 
-def percent_cell(numbers: Mapping[str, Any] | None) -> str:
-    """ "66.4 ± 0.3" in percent."""
+def _shown_cells(table: Table) -> list[Mapping[str, Any]]:
+    cells = [cell(table, method, column) for method in methods(table) for column in columns(table)]
+    return [numbers for numbers in cells if numbers]
+
+
+def percent_cell(table: Table, numbers: Mapping[str, Any] | None) -> str:
+    """ "66.4 ± 0.3" in percent; a dash where there is no answer."""
     if numbers is None:
         return NONE
-    spread = half_width(numbers)
+    spread = numbers.get(spread_key(table))
     return f"{100 * numbers['mean']:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
 
 
 def spread_text(table: Table) -> str:
     """What ± means in this table."""
-    cells = [numbers for row in table["rows"] for numbers in row["measures"].values() if numbers]
-    counts = "/".join(map(str, sorted({numbers["n"] for numbers in cells})))
-    if any(numbers.get("ci95") is not None for numbers in cells):
-        return f"± is the 95 % interval of the mean over {counts} trials"
-    if any(numbers["std"] is not None for numbers in cells):
-        return f"± is one standard deviation over {counts} trials"
-    return "one trial, so no spread"
+    counts = sorted({numbers["n"] for numbers in _shown_cells(table) if numbers["std"] is not None})
+    if not counts:
+        return "one trial, so no spread"
+    what = "the 95 % interval of the mean" if spread_key(table) == "ci95" else "one standard deviation"
+    return f"± is {what} over {' or '.join(map(str, counts))} trials"
 
 
 @dataclass(frozen=True)
@@ -195,20 +205,21 @@ def paper_caveat(table: Table) -> str:
 
 
 def headline(table: Table) -> str:
-    """Which row leads the main measure, and where frozen CLIP stands; for the last protocol where there are several."""
+    """Which row has the most in the main measure, and what frozen CLIP has; under the last protocol of several."""
     shown = columns(table)
-    wanted = MAIN.get(table["table"])
-    main = next((c for c in reversed(shown) if c.measure == (wanted or shown[0].measure)), None)
-    found = {} if main is None else {method: cell(table, method, main) for method in methods(table)}
-    means = {method: numbers["mean"] for method, numbers in found.items() if numbers}
-    if main is None or not means:
-        return TITLES.get(table["table"], table["table"])
-    best = max(means, key=lambda method: means[method])
-    what = main.heading if measure_name(main.measure) in main.heading else f"top-1 at {main.heading}"
-    text = f"{best} leads in {what} with {100 * means[best]:.1f} %"
-    return (
-        f"{text}; frozen CLIP (B-I) has {100 * means['B-I']:.1f} %." if "B-I" in means and best != "B-I" else f"{text}."
+    wanted = MAIN.get(table["table"], shown[0].measure if shown else "")
+    main = next((column for column in reversed(shown) if column.measure == wanted), None)
+    if main is None:
+        return title_of(table)
+    found = {method: numbers for method in methods(table) if (numbers := cell(table, method, main))}
+    best = max(found, key=lambda method: float(found[method]["mean"]))
+    name = measure_name(main.measure)
+    what = main.heading if name in main.heading else f"{name} at {main.heading}"
+    text = f"{best} has the highest {what}, {percent_cell(table, found[best])} %"
+    frozen = (
+        f"; frozen CLIP (B-I) has {percent_cell(table, found['B-I'])} %" if found.keys() - {best} >= {"B-I"} else ""
     )
+    return f"{text}{frozen}."
 
 
 def facts(table: Table) -> list[tuple[str, str]]:
@@ -235,7 +246,7 @@ def facts(table: Table) -> list[tuple[str, str]]:
             "backbone",
             f"{backbone['id']}, weights {str(backbone['weights_hash'])[:12]}" + (f", {precision}" if precision else ""),
         ),
-        ("evaluation", f"{setting['views']} views, {len(templates)} handcrafted templates (first: “{templates[0]}”)")
+        ("evaluation", f"{setting['views']} views, handcrafted templates: {len(templates)}, first “{templates[0]}”")
         if templates
         else ("evaluation", f"{setting['views']} views"),
         ("training", f"{setting['iterations']} iterations"),
@@ -263,13 +274,14 @@ def print_table(table: Table, console: "Console") -> None:
 
     shown = columns(table)
     paper = paper_notes(table, shown)
-    title = f"{TITLES.get(table['table'], table['table'])}, {table['dataset']}: accuracy in %"
-    grid = RichTable(title=Text(title), title_justify="left")
+    title = f"{title_of(table)}, {table['dataset']}: accuracy in %"
+    console.print(title, soft_wrap=True, highlight=False, markup=False)
+    grid = RichTable()
     grid.add_column("method", overflow="fold")
     for column in shown:
         grid.add_column(Text(column.heading), justify="right", overflow="fold")
     for method in methods(table):
-        grid.add_row(Text(method), *(percent_cell(cell(table, method, column)) for column in shown))
+        grid.add_row(Text(method), *(percent_cell(table, cell(table, method, column)) for column in shown))
         if method in paper.rows:
             grid.add_row(Text("  published"), *map(Text, paper.rows[method]), style="dim")
     console.print(grid)
@@ -290,12 +302,12 @@ def markdown(table: Table) -> str:
     paper = paper_notes(table, shown)
     rows = [["method", *(column.heading for column in shown)]]
     for method in methods(table):
-        rows.append([method, *(percent_cell(cell(table, method, column)) for column in shown)])
+        rows.append([method, *(percent_cell(table, cell(table, method, column)) for column in shown)])
         if method in paper.rows:
             rows.append([f"{method}, published", *paper.rows[method]])
     head, *body = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
     parts = [
-        f"# {TITLES.get(table['table'], table['table'])}",
+        f"# {title_of(table)}",
         headline(table),
         f"What to look at: {LOOK_AT[table['table']]}" if table["table"] in LOOK_AT else "",
         "\n".join([head, "|---|" + "---:|" * len(shown), *body]),
