@@ -1,11 +1,15 @@
 """`framecue reproduce` as a user meets it: help, and wrong usage in one line before anything is done."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from framecue.cli.main import app
+from framecue.cli.reproduce import TableName
+from framecue.report.tables import ABOUT, COLUMNS, LOOK_AT, TITLES
+from framecue.training.table_rows import ROWS, TABLES
 
 
 def run(*arguments: object) -> Result:
@@ -30,7 +34,7 @@ def test_help_names_tables_data_sets_and_options() -> None:
         (["world", "--data", "d"], "The built-in world is rendered under --out; leave --data away."),
         (["--data", "d", "--config", "c"], "--data and --config both say where the data are; give one of them."),
         (["world", "--seeds", "0,x"], "--seeds must be whole numbers from 0 on, separated by commas; found '0,x'."),
-        (["world", "--shots", "0"], "--shots must be whole numbers from 1 on, separated by commas; found '0'."),
+        (["world", "--shots", "1.5"], "--shots must be whole numbers from 0 on, separated by commas; found '1.5'."),
         (["world", "--rows", ","], "--rows names no method; write, for example, --rows A5,robust."),
     ],
 )
@@ -41,6 +45,17 @@ def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], said: str
     assert result.stderr.startswith("framecue: error: " + said)
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_few_shot_needs_a_video_of_each_class(tmp_path: Path) -> None:
+    result = run("few-shot", "world", "--shots", "1,0", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert result.stderr.endswith("--shots must be whole numbers from 1 on, separated by commas; found '1,0'.\n")
+
+
+def test_tables_are_those_that_can_be_run_and_shown() -> None:
+    assert get_args(TableName) == TABLES == tuple(TITLES) == tuple(LOOK_AT) == tuple(COLUMNS)
+    assert {method for rows in ROWS.values() for method in rows} == set(ABOUT)
 
 
 def test_unknown_table(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_all_forms_show_ours_the_published_and_how_it_was_made(render):
     for said in (
         "48.1 ± 1.0",
         "16.0 [b]",
-        "[b] re-run by others, reported: github.com/Visual-AI/FROSTER README, row VPT",
+        "[b] re-run by others, reported: github.com/Visual-AI/FROSTER README, row VPT; 16 training videos",
         "About p.",
         "0123456789ab",
         "seeds 0, 1, 2",

@@ -2,7 +2,7 @@
 
 import json as json_text
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -10,6 +10,8 @@ from framecue.cli.common import exit_for_skipped, print_json, progress_bars
 from framecue.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from framecue.config import RunConfig
 
 TableName = Literal["closed-set", "few-shot-5-way", "few-shot", "zero-shot", "base-to-novel", "cross-dataset"]
@@ -35,7 +37,12 @@ def reproduce(
     config: Annotated[Path | None, typer.Option(metavar="RUN.yaml", help="Run config instead of --data.")] = None,
     rows: Annotated[str | None, typer.Option(help="Only these methods, such as B-I,A5,robust.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds of the trainings, such as 0,1,2.")] = None,
-    shots: Annotated[str, typer.Option(help="Training videos per class, of few-shot.")] = "1,2,4,8,16",
+    shots: Annotated[
+        str | None,
+        typer.Option(
+            help="Training videos per class: of few-shot [default: 1,2,4,8,16], of base-to-novel [default: 16; 0: all]."
+        ),
+    ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Draws of training videos, of few-shot.")] = 10,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes, of few-shot-5-way.")] = 200,
     splits: Annotated[Path | None, typer.Option(metavar="DIR", help="Published split files to use.")] = None,
@@ -54,17 +61,14 @@ def reproduce(
     """
     dataset, overrides = _dataset_and_overrides(words or [])
     seed_numbers = None if seeds is None else _numbers("--seeds", seeds)
-    shot_numbers = _numbers("--shots", shots, least=1)
-    methods = None if rows is None else tuple(name for part in rows.split(",") if (name := part.strip()))
-    if methods == ():
-        raise UsageError("--rows names no method; write, for example, --rows A5,robust.")
+    shot_numbers = () if shots is None else _numbers("--shots", shots, least=int(table == "few-shot"))
+    methods = None if rows is None else _names("--rows", rows)
     _refuse_confusion(dataset, data, config)
 
     from framecue.config import load_config
-    from framecue.files import write_text
-    from framecue.report.table_page import render_table_page
-    from framecue.report.tables import markdown, with_paper
-    from framecue.training.tables import TableOptions, dataset_config, run_table
+    from framecue.report.tables import with_paper
+    from framecue.training.table_rows import TableOptions
+    from framecue.training.tables import dataset_config, run_table
     from framecue.types import Skipped
 
     out_override = f"out={json_text.dumps(str(out))}"
@@ -87,22 +91,28 @@ def reproduce(
     with progress_bars() as bars:
         made = run_table(table, run, options=options, restart=restart, progress=bars.phase)
     command = ["framecue", "reproduce", table, *(words or []), "--out", str(out), *_given_options(context)]
-    full = with_paper(made, _paper_name(dataset, run, other), command)
-    write_text(out / "table.md", markdown(full))
-    write_text(out / "table.html", render_table_page(full))
+    _show(with_paper(made, _paper_name(dataset, run, other), command), out, format)
+    exit_for_skipped([Skipped(Path(item["path"]), item["reason"]) for item in made["skipped"]])
+
+
+def _show(table: "Mapping[str, Any]", out: Path, format: str) -> None:
+    """The files in `out`, and the table on standard output."""
+    from framecue.files import write_text
+    from framecue.report.table_page import render_table_page
+    from framecue.report.tables import markdown, print_table
+
+    write_text(out / "table.md", markdown(table))
+    write_text(out / "table.html", render_table_page(table))
     if format == "json":
-        print_json(full)
+        print_json(table)
     elif format == "markdown":
-        typer.echo(markdown(full), nl=False)
+        typer.echo(markdown(table), nl=False)
     else:
         from rich.console import Console
 
-        from framecue.report.tables import print_table
-
         console = Console()
-        print_table(full, console)
+        print_table(table, console)
         console.print(f"page {out / 'table.html'}", soft_wrap=True, highlight=False, markup=False)
-    exit_for_skipped([Skipped(Path(item["path"]), item["reason"]) for item in full["skipped"]])
 
 
 def _dataset_and_overrides(words: list[str]) -> tuple[str | None, list[str]]:
@@ -130,6 +140,13 @@ def _numbers(option: str, text: str, *, least: int = 0) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() and int(part) >= least for part in parts):
         raise UsageError(f"{option} must be whole numbers from {least} on, separated by commas; found '{text}'.")
     return tuple(dict.fromkeys(map(int, parts)))
+
+
+def _names(option: str, text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
+    if not names:
+        raise UsageError(f"{option} names no method; write, for example, {option} A5,robust.")
+    return names
 
 
 def _given_options(context: typer.Context) -> list[str]:
