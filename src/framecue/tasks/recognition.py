@@ -11,7 +11,7 @@ from torch import Tensor
 
 from framecue.backbone import TextPath
 from framecue.config import EvaluateConfig, TrainConfig
-from framecue.datasets.feature_set import FeatureSet, training_batch, view_batch
+from framecue.datasets.feature_set import Batch, FeatureSet, training_batch, view_batch
 from framecue.losses import nce_loss, sample_candidates
 from framecue.metrics.recognition import confusion_matrix, mean_class_accuracy, per_class_accuracy, top_k_accuracy
 from framecue.models.prompt import PromptSlots
@@ -27,6 +27,10 @@ class RecognitionTask:
         model: trained parts over a frozen backbone.
         train_set, val_set: features with the same class names; `val_set` may be None.
         window: frames per training window and per view.
+
+    Attributes:
+        slots: of all training names.
+        path: of the text tower in training and validation.
     """
 
     def __init__(
@@ -42,31 +46,36 @@ class RecognitionTask:
     ) -> None:
         self.model = model
         self.train_set, self.val_set = train_set, val_set
-        self._train, self._evaluate, self._window, self._seed = train, evaluate, window, seed
-        self._slots = model.slots(train_set.class_names)
-        self._path: TextPath = "shared" if train.text_path == "auto" else train.text_path
+        self.train_config, self.seed = train, seed
+        self._evaluate, self._window = evaluate, window
+        self.slots = model.slots(train_set.class_names)
+        self.path: TextPath = "shared" if train.text_path == "auto" else train.text_path
+
+    def batch(self, iteration: int) -> Batch:
+        """The videos of a step, drawn from (seed, iteration); targets count in all training names."""
+        return training_batch(
+            self.train_set,
+            iteration,
+            batch_size=self.train_config.batch_size,
+            window=self._window,
+            strides=self.train_config.strides,
+            seed=self.seed,
+        )
 
     def loss(self, iteration: int) -> Tensor:
         """NCE over the batch's classes and sampled others; all draws come from (seed, iteration)."""
-        batch = training_batch(
-            self.train_set,
-            iteration,
-            batch_size=self._train.batch_size,
-            window=self._window,
-            strides=self._train.strides,
-            seed=self._seed,
-        )
+        batch = self.batch(iteration)
         device = self.model.backbone.device
-        negatives = int(np.random.default_rng((self._seed, 2, iteration)).integers(2**62))
+        negatives = int(np.random.default_rng((self.seed, 2, iteration)).integers(2**62))
         candidates, targets = sample_candidates(
             batch.targets,
             len(self.train_set.class_names),
-            max_candidates=self._train.max_negatives,
+            max_candidates=self.train_config.max_negatives,
             generator=torch.Generator().manual_seed(negatives),
         )
-        slots = self._slots if len(candidates) == len(self._slots.texts) else self._slots.select(candidates.to(device))
+        slots = self.slots if len(candidates) == len(self.slots.texts) else self.slots.select(candidates.to(device))
         return batch_loss(
-            self.model, batch.frame_features.to(device), slots, targets.to(device), self._train, path=self._path
+            self.model, batch.frame_features.to(device), slots, targets.to(device), self.train_config, path=self.path
         )
 
     def validate(self) -> Mapping[str, float]:
@@ -80,7 +89,7 @@ class RecognitionTask:
             window=self._window,
             num_views=self._evaluate.views,
             batch_size=self._evaluate.batch_size,
-            path=self._path,
+            path=self.path,
         )
         targets = self.val_set.targets
         return {"top1": top_k_accuracy(scores, targets, 1), "top5": top_k_accuracy(scores, targets, 5)}
