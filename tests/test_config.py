@@ -88,7 +88,7 @@ def test_section_with_all_keys_commented_out_counts_as_absent(load):
         ("modle: {}\n", "unknown key 'modle'; did you mean 'model'?"),
         ("evaluate:\n  lr: 1\n", "unknown key 'evaluate.lr'; did you mean 'train.lr'?"),
         ("features:\n  xyz: 1\n", "unknown key 'features.xyz'; the keys there are features.store, features.sampling"),
-        ("zzzz: 1\n", "unknown key 'zzzz'; the keys there are task, seed, out, data"),
+        ("zzzz: 1\n", "unknown key 'zzzz'; the keys there are task, preset, seed, out, data"),
         ("train: 3\n", "'train' must be a section with keys of its own, found 3"),
         ("train: {lr: -1}\n", "'train.lr' must be greater than 0, found -1"),
         ("train: {lr: .nan}\n", "'train.lr' must be a finite number"),

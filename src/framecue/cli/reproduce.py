@@ -89,7 +89,8 @@ def reproduce(
         other=other,
     )
     with progress_bars() as bars:
-        made = run_table(table, run, options=options, restart=restart, progress=bars.phase)
+        named = dataset if config is None else None  # a config names its own data
+        made = run_table(table, run, options=options, dataset=named, restart=restart, progress=bars.phase)
     command = ["framecue", "reproduce", table, *(words or []), "--out", str(out), *_given_options(context)]
     _show(with_paper(made, _paper_name(dataset, run, other), command), out, format)
     exit_for_skipped([Skipped(Path(item["path"]), item["reason"]) for item in made["skipped"]])

@@ -54,6 +54,7 @@ __all__ = [
     "Section",
     "TrainConfig",
     "UserPath",
+    "build_config",
     "describe_keys",
     "load_config",
     "save_config",
@@ -70,8 +71,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         ConfigError: the file cannot be read, or has unknown, missing or unfit keys; all of them in one line.
         UsageError: an override is not of the form `a.b=c`.
     """
-    path = Path(path)
-    values = _read_yaml(path)
+    return build_config(_read_yaml(Path(path)), overrides, name=str(path))
+
+
+def build_config(values: dict[str, Any], overrides: Sequence[str] = (), *, name: str) -> RunConfig:
+    """A run config from plain data, with overrides as `load_config` takes them; `name` stands in its messages.
+
+    Raises:
+        ConfigError, UsageError: as `load_config`.
+    """
+    values = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
     changes = [_parse_override(text) for text in overrides]
     if any(keys == ["model", "preset"] for keys, _ in changes) and isinstance(values.get("model"), dict):
         governed = PRESETS["A5"]
@@ -85,7 +94,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         return RunConfig.model_validate(values)
     except ValidationError as error:
         problems = "; ".join(_explain(detail) for detail in _root_causes(error.errors()))
-        raise ConfigError(f"Config {path}: {problems}{'' if problems.endswith('?') else '.'}") from None
+        raise ConfigError(f"Config {name}: {problems}{'' if problems.endswith('?') else '.'}") from None
 
 
 def save_config(config: RunConfig, path: str | Path) -> None:

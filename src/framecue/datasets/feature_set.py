@@ -23,51 +23,58 @@ class Batch:
     targets: Tensor
 
 
+class FeatureCache:
+    """Features read when they are asked for and kept up to a fixed number of bytes; one may serve many feature sets.
+
+    Args:
+        fetch: content hashes -> features, in order.
+        cache_bytes: how much is kept in memory, so that it does not grow with the number of videos.
+    """
+
+    def __init__(self, fetch: Fetch, *, cache_bytes: int = CACHE_BYTES) -> None:
+        self._fetch, self._room = fetch, cache_bytes
+        self._kept: dict[str, FrameFeatures] = {}
+
+    def __call__(self, hashes: Sequence[str]) -> list[FrameFeatures]:
+        """Features of each video, in order."""
+        wanted = dict.fromkeys(hashes)
+        absent = [key for key in wanted if key not in self._kept]
+        found = {key: self._kept[key] for key in wanted if key in self._kept}
+        for key, features in zip(absent, self._fetch(absent) if absent else (), strict=True):
+            found[key] = features
+            if features.frame_features.nbytes <= self._room:
+                self._room -= features.frame_features.nbytes
+                self._kept[key] = features
+        return [found[key] for key in hashes]
+
+
 class FeatureSet:
     """Labelled videos whose features lie in a store.
-
-    Features are read when they are asked for and kept up to a fixed number of bytes, so that memory does not grow with
-    the number of videos.
 
     Args:
         records: the videos, all labelled.
         hashes: content hash of each, the store's key.
         class_names: names that targets count in.
-        fetch: content hashes -> features, in order.
-        cache_bytes: how much is kept in memory.
+        fetch: content hashes -> features, in order; a FeatureCache may be shared with other sets.
     """
 
     def __init__(
-        self,
-        records: Sequence[Record],
-        hashes: Sequence[str],
-        class_names: Sequence[str],
-        fetch: Fetch,
-        *,
-        cache_bytes: int = CACHE_BYTES,
+        self, records: Sequence[Record], hashes: Sequence[str], class_names: Sequence[str], fetch: Fetch
     ) -> None:
         position = {name: index for index, name in enumerate(class_names)}
         self.records = list(records)
         self.class_names = tuple(class_names)
         self.targets = np.array([position[record.label or ""] for record in records], dtype=np.int64)
-        self.hashes, self._fetch = tuple(hashes), fetch
-        self._cache: dict[str, FrameFeatures] = {}
-        self._room = cache_bytes
+        self.hashes = tuple(hashes)
+        self._fetch = fetch if isinstance(fetch, FeatureCache) else FeatureCache(fetch)
 
     def __len__(self) -> int:
         return len(self.records)
 
     def features(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> list[npt.NDArray[np.float32]]:
         """Frame features [T, D] of the labelled part of each of these videos."""
-        wanted = dict.fromkeys(self.hashes[row] for row in rows)
-        absent = [key for key in wanted if key not in self._cache]
-        found = {key: self._cache[key] for key in wanted if key in self._cache}
-        for key, features in zip(absent, self._fetch(absent) if absent else (), strict=True):
-            found[key] = features
-            if features.frame_features.nbytes <= self._room:
-                self._room -= features.frame_features.nbytes
-                self._cache[key] = features
-        return [_labelled_part(found[self.hashes[row]], self.records[row]) for row in rows]
+        found = self._fetch([self.hashes[row] for row in rows])
+        return [_labelled_part(features, self.records[row]) for features, row in zip(found, rows, strict=True)]
 
 
 def _labelled_part(features: FrameFeatures, record: Record) -> npt.NDArray[np.float32]:

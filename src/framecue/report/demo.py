@@ -7,15 +7,13 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from framecue.api import load
 from framecue.backbone import Backbone, load_backbone
@@ -32,6 +30,7 @@ from framecue.report.summary import METHODS, SPREAD, Names, accuracy_table, coll
 from framecue.tasks.recognition_data import RecognitionData, prepare
 from framecue.training.log import read_log
 from framecue.training.recognition import RunProgress, RunResult, train_recognition
+from framecue.training.threads import single_thread
 from framecue.types import Classification, Skipped
 from framecue.video.writer import write_video
 
@@ -85,19 +84,7 @@ class DemoResult:
     skipped: Sequence[Skipped]
 
 
-@contextmanager
-def _single_thread() -> Iterator[None]:
-    """One thread for tensors: these are small, threads that wait for each other cost more than they do, above all on a
-    busy machine, and so the results do not depend on the number of cores. Decoding has a thread of its own."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@_single_thread()
+@single_thread()
 def run_demo(
     out: str | Path,
     *,

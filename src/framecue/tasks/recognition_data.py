@@ -1,12 +1,12 @@
 """From a run config to feature sets: read records, part them, extract what is missing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from framecue.backbone import Backbone
 from framecue.config import RunConfig
-from framecue.datasets.feature_set import FeatureSet
+from framecue.datasets.feature_set import FeatureCache, FeatureSet
 from framecue.datasets.records import load_data, require_trainable
 from framecue.datasets.splits import held_out_classes, partition
 from framecue.errors import DatasetError
@@ -89,7 +89,51 @@ def prepare(
         MakerMismatchError: the store holds features of another maker.
     """
     parts = read_parts(config)
-    records = [*parts.train, *parts.val, *parts.test, *parts.novel]
+    stored = stored_features(config, backbone, [*parts.train, *parts.val, *parts.test, *parts.novel], progress=progress)
+    skipped = [*parts.skipped, *stored.skipped]
+    train = stored.feature_set(parts.train, parts.class_names)
+    lost = sorted(set(parts.class_names) - {record.label for record in train.records})
+    if lost:
+        raise DatasetError(
+            f"No readable training video is left of {', '.join(lost[:3])}; "
+            f"{_first_reason(skipped)}. Replace the files or leave the class out (data.classes)."
+        )
+    return RecognitionData(
+        train,
+        stored.feature_set(parts.val, parts.class_names),
+        stored.feature_set(parts.test, parts.class_names),
+        stored.feature_set(parts.novel, parts.novel_names),
+        skipped,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class StoredFeatures:
+    """Features of videos in a store, shared in memory by all sets cut from them.
+
+    Attributes:
+        hashes: content hash of every readable video.
+        skipped: the others, with reasons.
+    """
+
+    hashes: Mapping[Path, str]
+    fetch: FeatureCache
+    skipped: list[Skipped]
+
+    def feature_set(self, part: Sequence[Record], names: Sequence[str]) -> FeatureSet:
+        """The readable ones of `part`."""
+        kept = [record for record in part if record.path in self.hashes]
+        return FeatureSet(kept, [self.hashes[record.path] for record in kept], names, self.fetch)
+
+
+def stored_features(
+    config: RunConfig,
+    backbone: Backbone,
+    records: Sequence[Record],
+    *,
+    progress: Callable[[ExtractionProgress], None] | None = None,
+) -> StoredFeatures:
+    """Extract what is not stored yet of these videos, and give access to all of them."""
     summary = extract(
         list(dict.fromkeys(record.path for record in records)),
         backbone=backbone,
@@ -103,27 +147,8 @@ def prepare(
     unreadable = {skipped.path for skipped in summary.skipped}
     hashes = store.resolve([record.path for record in records if record.path not in unreadable])
     changed = sorted({record.path for record in records} - unreadable - hashes.keys())
-    skipped = [*parts.skipped, *summary.skipped, *(Skipped(path, "the file changed meanwhile") for path in changed)]
-    unreadable.update(changed)
-
-    def feature_set(part: Sequence[Record], names: Sequence[str]) -> FeatureSet:
-        kept = [record for record in part if record.path not in unreadable]
-        return FeatureSet(kept, [hashes[record.path] for record in kept], names, store.get_many)
-
-    train = feature_set(parts.train, parts.class_names)
-    lost = sorted(set(parts.class_names) - {record.label for record in train.records})
-    if lost:
-        raise DatasetError(
-            f"No readable training video is left of {', '.join(lost[:3])}; "
-            f"{_first_reason(skipped)}. Replace the files or leave the class out (data.classes)."
-        )
-    return RecognitionData(
-        train,
-        feature_set(parts.val, parts.class_names),
-        feature_set(parts.test, parts.class_names),
-        feature_set(parts.novel, parts.novel_names),
-        skipped,
-    )
+    skipped = [*summary.skipped, *(Skipped(path, "the file changed meanwhile") for path in changed)]
+    return StoredFeatures(hashes, FeatureCache(store.get_many), skipped)
 
 
 def store_path(config: RunConfig) -> Path:

@@ -1,0 +1,287 @@
+"""The trials of a table's rows: each run once, its figures kept in a file, many small trainings at once."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from framecue.backbone import Backbone
+from framecue.config import RunConfig
+from framecue.datasets.trials import Protocol, Trial
+from framecue.errors import DatasetError
+from framecue.files import write_text
+from framecue.metrics.recognition import mean_and_spread, top_k_accuracy
+from framecue.models.builders import build_model
+from framecue.models.handcrafted import Handcrafted
+from framecue.models.video_text import VideoTextModel
+from framecue.tasks.baselines import linear_probe_scores, zero_shot_scores
+from framecue.tasks.recognition import RecognitionTask, Scores, predict_scores
+from framecue.tasks.recognition_data import RecognitionData, StoredFeatures
+from framecue.training.many import train_many
+from framecue.training.recognition import (
+    RunProgress,
+    finish,
+    fit,
+    make_folder,
+    needs_handcrafted,
+)
+from framecue.training.table_rows import (
+    PROBE,
+    SINGLE,
+    row_config,
+)
+from framecue.types import Skipped
+
+GROUP = 25  # trainings that are kept in memory at once; each group is finished before the next begins
+
+Progress = Callable[[str, int, int, str], None]
+"""Called with the phase, how much of it is done and in all, and a short note."""
+
+
+@dataclass(frozen=True, eq=False)
+class TableJob:
+    """What all rows of a table share."""
+
+    table: str
+    dataset: str
+    config: RunConfig
+    backbone: Backbone
+    protocols: list[Protocol]
+    features: StoredFeatures
+    handcrafted: Handcrafted
+    num_classes: int
+    skipped: list[Skipped]
+
+
+def run_method(job: TableJob, method: str, folder: Path, report: Progress) -> list[dict[str, Any]]:
+    """A row for each protocol of the table."""
+    rows = []
+    for protocol in job.protocols:
+        place = folder / file_name(protocol.name)
+        trials = _run_trials(job, method, protocol, place, report)
+        config = row_config(job.config, method, seed=protocol.trials[0].seed, out=place, dataset=job.dataset)
+        measured = [trial["measures"] for trial in trials]
+        rows.append(
+            {
+                "method": method,
+                "protocol": protocol.name,
+                "classes_seen_in_training": _classes_seen(protocol) if config or method == PROBE else None,
+                "config": config and config.model_dump(mode="json", exclude={"seed", "out"}),
+                "measures": {name: _spread([values[name] for values in measured]) for name in measured[0]},
+                "trials": [
+                    {key: trial[key] for key in ("name", "selected", "blend", "rejection") if key in trial}
+                    for trial in trials
+                ],
+            }
+        )
+    return rows
+
+
+def _run_trials(job: TableJob, method: str, protocol: Protocol, folder: Path, report: Progress) -> list[dict[str, Any]]:
+    """The figures of every trial, of files where they are there; the others are run, in groups."""
+    make_folder(folder)
+    configs = [
+        row_config(job.config, method, seed=trial.seed, out=folder / file_name(trial.name), dataset=job.dataset)
+        for trial in protocol.trials
+    ]
+    marks = [
+        _fingerprint(job, method, protocol, trial, config)
+        for trial, config in zip(protocol.trials, configs, strict=True)
+    ]
+    paths = [folder / f"{file_name(trial.name)}.json" for trial in protocol.trials]
+    found = [_read_trial(path, mark) for path, mark in zip(paths, marks, strict=True)]
+    pending = [index for index, trial in enumerate(found) if trial is None]
+    phase = f"{method}, {protocol.name}"
+
+    def show(before: int, done: int, total: int, numbers: Mapping[str, float]) -> None:
+        finished = len(found) - len(pending) + before
+        loss = f", loss {numbers['loss']:.2f}" if "loss" in numbers else ""
+        report(phase, finished, len(found), f"step {done} of {total}{loss}")
+
+    batched = configs[0] is not None and not any(trial.val for trial in protocol.trials)
+    size = GROUP if batched else 1
+    for start in range(0, len(pending), size):
+        group = pending[start : start + size]
+        report(phase, len(found) - len(pending) + start, len(found), "")
+        data = [_trial_data(job, protocol.trials[index]) for index in group]
+        fits = _train_group(
+            job,
+            [configs[index] for index in group],
+            data,
+            batched=batched,
+            show=partial(show, start),
+        )
+        for index, parts, fitted in zip(group, data, fits, strict=True):
+            trial = _measure_trial(job, method, protocol.trials[index], parts, fitted, configs[index])
+            write_text(paths[index], json.dumps({"fingerprint": marks[index]} | trial, indent=1) + "\n")
+            found[index] = _read_trial(paths[index], marks[index])
+            shutil.rmtree(folder / file_name(protocol.trials[index].name), ignore_errors=True)
+    report(phase, len(found), len(found), "")
+    return [trial for trial in found if trial is not None]
+
+
+@dataclass(frozen=True, eq=False)
+class _TrialData:
+    recognition: RecognitionData
+    tests: dict[str, Any]
+
+
+def _trial_data(job: TableJob, trial: Trial) -> _TrialData:
+    cut = job.features.feature_set
+    train = cut(trial.train, trial.class_names)
+    lost = sorted(set(trial.class_names) - {record.label for record in train.records})
+    if lost:
+        raise DatasetError(
+            f"No readable training video is left of {', '.join(lost[:3])} in {trial.name}. Replace the files."
+        )
+    empty = cut([], trial.class_names)
+    recognition = RecognitionData(train, cut(trial.val, trial.class_names), empty, empty, [])
+    return _TrialData(recognition, {part: cut(trial.tests[part], trial.test_names[part]) for part in trial.tests})
+
+
+def _train_group(
+    job: TableJob,
+    configs: Sequence[RunConfig | None],
+    data: Sequence[_TrialData],
+    *,
+    batched: bool,
+    show: Callable[[int, int, Mapping[str, float]], None],
+) -> list[Any]:
+    """Fits of a group of trials: all at once where no validation part chooses, else one after another."""
+    fits: list[Any] = []
+    wanted = [(config, parts.recognition) for config, parts in zip(configs, data, strict=True) if config is not None]
+    if not wanted:
+        return [None] * len(data)
+    if not batched:
+        for config, parts in wanted:
+            make_folder(config.out)
+            fits.append(fit(config, parts, job.handcrafted, progress=RunProgress(step=show)))
+        return fits
+    tasks, starts = [], []
+    for config, parts in wanted:
+        frozen = job.handcrafted if needs_handcrafted(config) else None
+        model = build_model(config.model, job.backbone, seed=config.seed, handcrafted=frozen)
+        starts.append({name: tensor.detach().clone() for name, tensor in model.state_dict().items()})
+        tasks.append(
+            RecognitionTask(
+                model,
+                parts.train,
+                None,
+                train=config.train,
+                evaluate=config.evaluate,
+                window=config.model.num_frames,
+                seed=config.seed,
+            )
+        )
+    train_many(tasks, wanted[0][0].train, progress=show)
+    last = {"iteration": wanted[0][0].train.iterations, "val_top1": None}
+    for task, (config, parts), start in zip(tasks, wanted, starts, strict=True):
+        fits.append(finish(config, task.model.eval(), parts, start=start, selected=last))
+    return fits
+
+
+def _measure_trial(
+    job: TableJob, method: str, trial: Trial, parts: _TrialData, fitted: Any, config: RunConfig | None
+) -> dict[str, Any]:
+    measures: dict[str, float] = {}
+    for part, data in parts.tests.items():
+        scores = _scores(job, method, parts, data, fitted and fitted.model, config)
+        if scores is None or not len(data):
+            continue
+        measures[f"{part}/top1"] = top_k_accuracy(scores, data.targets)
+        if len(data.class_names) > 5:
+            measures[f"{part}/top5"] = top_k_accuracy(scores, data.targets, 5)
+    halves = [value for name, value in measures.items() if name.startswith("half ") and name.endswith("/top1")]
+    measures = {name: value for name, value in measures.items() if not name.startswith("half ")}
+    if halves:
+        measures["half/top1"] = sum(halves) / len(halves)
+    if {"base/top1", "novel/top1"} <= measures.keys():
+        measures["harmonic_mean"] = harmonic_mean(measures["base/top1"], measures["novel/top1"])
+    trained = {} if fitted is None else {"selected": fitted.selected, "blend": fitted.blend}
+    return {"name": trial.name, "measures": measures} | trained
+
+
+def harmonic_mean(first: float, second: float) -> float:
+    """2ab / (a + b); 0 where either is 0."""
+    return 2 * first * second / (first + second) if first and second else 0.0
+
+
+def _scores(
+    job: TableJob, method: str, parts: _TrialData, data: Any, model: VideoTextModel | None, config: RunConfig | None
+) -> Scores | None:
+    window, views = job.config.model.num_frames, job.config.evaluate.views
+    if config is not None and model is not None:
+        batch_size = config.evaluate.batch_size
+        return predict_scores(model, data, data.class_names, window=window, num_views=views, batch_size=batch_size)
+    if method == PROBE:
+        train, val = parts.recognition.train, parts.recognition.val
+        if data.class_names != train.class_names:
+            return None
+        return linear_probe_scores(train, val, data, window=window, num_views=views)
+    frozen = job.handcrafted
+    if method == SINGLE:
+        frozen = Handcrafted(job.backbone, frozen.templates[:1])
+    return zero_shot_scores(frozen, data, data.class_names, window=window, num_views=views)
+
+
+def _fingerprint(job: TableJob, method: str, protocol: Protocol, trial: Trial, config: RunConfig | None) -> str:
+    """What decides a trial's figures: its videos by content, names, config and backbone."""
+    hashes = job.features.hashes
+    parts = {"train": trial.train, "val": trial.val, **trial.tests}
+    deciding = {
+        "method": method,
+        "protocol": protocol.source_hash,
+        "trial": [trial.name, trial.seed, trial.class_names, trial.test_names],
+        "videos": {
+            part: [
+                [hashes.get(record.path), record.label, record.start_seconds, record.end_seconds] for record in records
+            ]
+            for part, records in parts.items()
+        },
+        "backbone": [job.backbone.weights_hash, job.backbone.precision, job.backbone.text_precision],
+        "features": [job.config.features.sampling, job.config.features.dtype],
+        "frozen": [job.handcrafted.templates, job.handcrafted.descriptions],
+        "evaluate": [job.config.evaluate.views, job.config.model.num_frames],
+        "config": config
+        and config.model_dump(
+            mode="json", include={"preset": True, "model": True, "blend": True, "train": True, "evaluate": True}
+        ),
+        "torch": torch.__version__,
+    }
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _read_trial(path: Path, fingerprint: str) -> dict[str, Any] | None:
+    """A stored trial of this very fingerprint; anything else is run anew."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(stored, dict) or stored.pop("fingerprint", None) != fingerprint:
+        return None
+    return stored
+
+
+def _spread(values: Sequence[float]) -> dict[str, Any]:
+    found = mean_and_spread(values)
+    return {
+        "mean": found.mean,
+        "std": found.std,
+        "ci95": found.half_width_95 if len(values) >= 10 else None,
+        "n": len(values),
+        "values": list(values),
+    }
+
+
+def _classes_seen(protocol: Protocol) -> list[str]:
+    return sorted({name for trial in protocol.trials for name in trial.class_names})
+
+
+def file_name(text: str) -> str:
+    return text.replace(" ", "_").replace("/", "_")
