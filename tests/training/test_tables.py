@@ -8,9 +8,10 @@ import pytest
 from framecue.config import RunConfig, build_config
 from framecue.datasets.world import write_world
 from framecue.errors import UsageError
+from framecue.metrics.recognition import harmonic_mean
 from framecue.training import table_trials
 from framecue.training.table_rows import ROBUST, ROWS, TABLES, TableOptions, build_protocols, row_config
-from framecue.training.tables import dataset_config, harmonic_mean, run_table
+from framecue.training.tables import dataset_config, run_table
 
 pytestmark = pytest.mark.recipe
 

@@ -70,6 +70,11 @@ def confusion_matrix(scores: npt.ArrayLike, targets: npt.ArrayLike) -> Array:
     return matrix
 
 
+def harmonic_mean(first: float, second: float) -> float:
+    """2ab / (a + b), of base and novel accuracy; 0 where either is 0."""
+    return 2 * first * second / (first + second) if first and second else 0.0
+
+
 def mean_and_spread(values: Sequence[float]) -> Spread:
     """Mean, sample standard deviation and 95 % interval of the mean over repeated runs.
 

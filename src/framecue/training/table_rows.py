@@ -104,10 +104,9 @@ def build_protocols(
         if options.other is None:
             raise UsageError("Table cross-dataset needs the data set to test on; give --other-config OTHER.yaml.")
         return [cross_dataset(records, other, val_fraction=fraction, seeds=seeds)]
-    train_classes = read_class_list(options.train_classes) if options.train_classes else None
-    test_classes = read_class_list(options.test_classes) if options.test_classes else None
-    if dataset == WORLD:
-        train_classes, test_classes = train_classes or SEEN_CLASSES, test_classes or NOVEL_CLASSES
+    default = (SEEN_CLASSES, NOVEL_CLASSES) if dataset == WORLD else (None, None)
+    train_classes = read_class_list(options.train_classes) if options.train_classes else default[0]
+    test_classes = read_class_list(options.test_classes) if options.test_classes else default[1]
     if table == "zero-shot":
         if train_classes is None or test_classes is None:
             raise UsageError("Table zero-shot needs both class lists; give --train-classes F and --test-classes F.")

@@ -16,7 +16,7 @@ from framecue.config import RunConfig
 from framecue.datasets.trials import Protocol, Trial
 from framecue.errors import DatasetError
 from framecue.files import write_text
-from framecue.metrics.recognition import mean_and_spread, top_k_accuracy
+from framecue.metrics.recognition import harmonic_mean, mean_and_spread, top_k_accuracy
 from framecue.models.builders import build_model
 from framecue.models.handcrafted import Handcrafted
 from framecue.models.video_text import VideoTextModel
@@ -205,11 +205,6 @@ def _measure_trial(
         measures["harmonic_mean"] = harmonic_mean(measures["base/top1"], measures["novel/top1"])
     trained = {} if fitted is None else {"selected": fitted.selected, "blend": fitted.blend}
     return {"name": trial.name, "measures": measures} | trained
-
-
-def harmonic_mean(first: float, second: float) -> float:
-    """2ab / (a + b); 0 where either is 0."""
-    return 2 * first * second / (first + second) if first and second else 0.0
 
 
 def _scores(
