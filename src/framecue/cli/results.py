@@ -33,6 +33,8 @@ def print_results(results: Mapping[str, Any]) -> None:
                 str(numbers["num_videos"]),
             )
         console.print(table)
+    if "rejection" in results:
+        console.print(_rejection_line(results["rejection"]), soft_wrap=True)
     if protocol["part_chose_the_weights"]:
         console.print("There is no test part: these videos chose the weights, so the numbers flatter.")
     console.print(
@@ -40,3 +42,16 @@ def print_results(results: Mapping[str, Any]) -> None:
         "B-I frozen backbone with templates, B-II linear probe.",
         soft_wrap=True,
     )
+
+
+def _rejection_line(rejection: Mapping[str, Any]) -> str:
+    """What "none of these" is worth: fitted on validation, measured on this part and on held-out classes."""
+    rule = rejection["rule"]
+    calibration = f"calibration temperature {rule['temperature']:.2f}"
+    if rule["val_auroc"] is None:
+        return f"{calibration}; none of these: never said, as validation videos of one class cannot tell."
+    line = f"{calibration}; none of these: {rule['score']}, validation AUROC {rule['val_auroc']:.2f}"
+    measured = rejection["auroc_chosen"]
+    if measured is not None:
+        line += f", AUROC against held-out classes {measured:.2f}"
+    return line + "."
