@@ -73,7 +73,7 @@ def test_readme_runs(tmp_path, monkeypatch):
     (tmp_path / "footage").symlink_to(tmp_path / "world")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     ours = [words[1:] for words in command_lines(ROOT / "README.md") if words[0] == "framecue"]
-    assert [words[0] for words in ours] == ["classify", "train", "classify"]
+    assert [words[0] for words in ours] == ["classify", "train", "classify", "train"]
     for words in ours:
         if words[0] == "train":
             words = [*words, "train.iterations=4", "train.batch_size=4", "train.validate_every=2"]
