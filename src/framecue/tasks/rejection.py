@@ -78,10 +78,7 @@ class RejectionRule:
 
     @property
     def is_usable(self) -> bool:
-        """Whether left-out names could be told from known ones at all, on validation: an AUROC of at least 0.7.
-
-        Hosmer and Lemeshow (2000, section 5.2.4) call 0.7 to 0.8 acceptable discrimination, less is none to act on.
-        """
+        """Validation AUROC of at least 0.7, which Hosmer and Lemeshow (2000, section 5.2.4) call acceptable."""
         return self.val_auroc is not None and self.val_auroc >= USABLE_AUROC
 
     def to_json(self) -> dict[str, Any]:

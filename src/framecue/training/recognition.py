@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -28,6 +29,7 @@ from framecue.tasks.rejection import RejectionRule, fit_rejection
 from framecue.training.loop import STATE, train
 from framecue.types import Skipped
 
+CALIBRATION_VIDEOS = 5000  # evenly spread over the validation part; more take minutes and change nothing
 ADAPTER, RESULTS, CONFIG = "adapter", "results.json", "config.yaml"
 
 
@@ -158,7 +160,8 @@ def finish(
     rejection = None
     if len(data.val):
         logits = predict_logits(model, data.val, data.val.class_names, window=window, num_views=config.evaluate.views)
-        rejection = fit_rejection(logits, data.val.targets)
+        rows = np.unique(np.linspace(0, len(data.val) - 1, CALIBRATION_VIDEOS).round().astype(int))
+        rejection = fit_rejection(logits[rows], data.val.targets[rows])
     return Fit(model, selected, blend, rejection)
 
 
