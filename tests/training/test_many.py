@@ -16,7 +16,7 @@ from framecue.models.builders import build_model
 from framecue.models.handcrafted import Handcrafted
 from framecue.tasks.recognition import RecognitionTask, predict_scores
 from framecue.training.loop import train
-from framecue.training.many import groups, run_bytes, train_many
+from framecue.training.many import MEMORY_BYTES, groups, run_bytes, train_many
 from framecue.types import FrameFeatures, Record
 
 NAMES = (("run", "walk"), ("riding a very small horse", "jump"), ("cut the bread", "sit"))
@@ -84,6 +84,7 @@ def test_together_equals_alone(tiny_backbone, tmp_path, monkeypatch, model, trai
         monkeypatch.setattr(f"framecue.training.{module}.AdamW", partial(torch.optim.AdamW, eps=eps))
     config = make_config(**training)
     together, alone = (make_tasks(tiny_backbone, config, **model) for _ in range(2))
+    assert len(list(groups(together, MEMORY_BYTES))) == (3 if "max_negatives" in training else 1)
     untrained = [scores(task) for task in alone]
     train_many(together, config)
     for index, task in enumerate(alone):
