@@ -19,8 +19,9 @@ from framecue.features.encode import encode_video
 from framecue.models.adapter import CARD, AdapterCard, load_adapter, read_card
 from framecue.models.handcrafted import template_embeddings
 from framecue.models.video_text import VideoTextModel
+from framecue.tasks.evaluation import rejection_rule
 from framecue.tasks.recognition import average_views, score_views
-from framecue.tasks.rejection import RejectionRule, apply_rejection
+from framecue.tasks.rejection import apply_rejection
 from framecue.types import Classification, FrameFeatures, Skipped
 
 DEFAULT_BACKBONE = "openai/clip-vit-base-patch16"
@@ -81,7 +82,7 @@ class Predictor:
     ) -> None:
         self.backbone, self.model, self.card, self.templates = backbone, model, card, tuple(templates)
         self._text: dict[tuple[str, ...], torch.Tensor] = {}
-        self._rejection = _rejection_rule(card)
+        self._rejection = rejection_rule(card) if card else None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -196,15 +197,6 @@ class Predictor:
     def __repr__(self) -> str:
         what = f"adapter of {len(self.class_names)} classes" if self.card else "no adapter"
         return f"Predictor({self.backbone.name}, {what})"
-
-
-def _rejection_rule(card: AdapterCard | None) -> RejectionRule | None:
-    if card is None or card.rejection is None:
-        return None
-    try:
-        return RejectionRule.from_json(card.rejection)
-    except ValueError as error:
-        raise AdapterError(f"The adapter's {CARD} is not valid at rejection: {error} Train it again.") from error
 
 
 def _as_names(texts: Iterable[str], argument: str) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
 """Class descriptions from a file: whole sentences that say what a class looks like, several per class."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from framecue.datasets.manifests import read_text
 from framecue.datasets.naming import class_key, find_class, is_text
@@ -35,7 +37,7 @@ def read_descriptions(path: Path, known: Iterable[str]) -> dict[str, tuple[str, 
 
 def _from_json(path: Path) -> Iterator[tuple[str, str, str]]:
     try:
-        values = json.loads(read_text(path))
+        values = json.loads(read_text(path), object_pairs_hook=lambda pairs: _unique(pairs, path))
     except json.JSONDecodeError as error:
         raise DatasetError(f"{path}:{error.lineno}: not valid JSON ({error.msg}); correct that line.") from None
     if not isinstance(values, dict):
@@ -50,6 +52,14 @@ def _from_json(path: Path) -> Iterator[tuple[str, str, str]]:
             if not isinstance(text, str):
                 raise DatasetError(f"{origin}: descriptions must be texts, found {text!r}; write a list of sentences.")
             yield name, text, origin
+
+
+def _unique(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
+    """Refuses a name given twice, of which JSON would silently keep the last."""
+    twice = next((name for name, count in Counter(name for name, _ in pairs).items() if count > 1), None)
+    if twice is not None:
+        raise DatasetError(f"{path}: '{twice}' is there twice; join its descriptions in one list.")
+    return dict(pairs)
 
 
 def _from_lines(path: Path) -> Iterator[tuple[str, str, str]]:

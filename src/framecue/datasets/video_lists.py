@@ -155,7 +155,7 @@ class VideoIndex:
             raise DatasetError(
                 f"{absent[0].origin}: no video '{absent[0].text}' in the data{self._nearest(absent[0].group)}; "
                 f"{len(absent)} of the {len(videos)} videos listed there are missing. "
-                "Get them, or go on without them with missing=skip."
+                "Get them, or go on without them with data.missing=skip."
             )
         return found, [Skipped(Path(video.text), f"not in the data ({video.origin})") for video in absent]
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from framecue.config import PRESETS, ModelConfig, RunConfig
 from framecue.datasets.feature_set import FeatureSet
+from framecue.errors import AdapterError
+from framecue.models.adapter import CARD, AdapterCard
 from framecue.models.handcrafted import Handcrafted
 from framecue.models.video_text import VideoTextModel
 from framecue.tasks.baselines import linear_probe_scores, zero_shot_scores
@@ -24,6 +26,20 @@ def variant_name(model: ModelConfig) -> str:
 def method_name(config: RunConfig) -> str:
     """The paper's name of a run's model, with the preset where it is not the paper's ("A5 robust")."""
     return variant_name(config.model) + ("" if config.preset == "paper" else f" {config.preset}")
+
+
+def rejection_rule(card: AdapterCard) -> RejectionRule | None:
+    """The rule for "none of these" in an adapter's card; None where there is none.
+
+    Raises:
+        AdapterError: the rule is damaged.
+    """
+    if card.rejection is None:
+        return None
+    try:
+        return RejectionRule.from_json(card.rejection)
+    except ValueError as error:
+        raise AdapterError(f"The adapter's {CARD} is not valid at rejection: {error} Train it again.") from error
 
 
 def evaluate_recognition(

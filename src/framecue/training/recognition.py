@@ -22,7 +22,7 @@ from framecue.models.builders import build_model
 from framecue.models.handcrafted import Handcrafted
 from framecue.models.video_text import VideoTextModel, num_trainable
 from framecue.tasks.blend import choose_blend
-from framecue.tasks.evaluation import evaluate_recognition, method_name
+from framecue.tasks.evaluation import evaluate_recognition, method_name, rejection_rule
 from framecue.tasks.recognition import RecognitionTask, predict_logits
 from framecue.tasks.recognition_data import RecognitionData, prepare, store_path
 from framecue.tasks.rejection import RejectionRule, fit_rejection
@@ -205,8 +205,7 @@ def evaluate_adapter(folder: str | Path, *, progress: RunProgress | None = None)
             f"changed since ({', '.join(changed[:3])}); restore the data, or train again."
         )
     handcrafted = make_handcrafted(config, backbone, data.names)
-    rule = None if card.rejection is None else RejectionRule.from_json(card.rejection)
-    results = evaluate_recognition(config, model, data, handcrafted, rule)
+    results = evaluate_recognition(config, model, data, handcrafted, rejection_rule(card))
     results |= {name: card.metrics[name] for name in ("selected", "blend") if name in card.metrics}
     return RunResult(folder, results, data.skipped)
 
@@ -238,6 +237,7 @@ def settled(config: RunConfig, backbone: Backbone) -> RunConfig:
         "data": {
             "source": data.source.absolute(),
             "annotations": data.annotations and data.annotations.absolute(),
+            "labels": data.labels and data.labels.absolute(),
             "descriptions": data.descriptions and data.descriptions.absolute(),
         },
         "features": {"store": store_path(config).absolute()},
