@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from framecue.datasets.feature_set import FeatureSet, training_batch, view_batch
+from framecue.datasets.feature_set import FeatureCache, FeatureSet, training_batch, view_batch
 from framecue.types import FrameFeatures, Record
 
 NAMES = ("left", "right")
@@ -89,9 +89,10 @@ def test_features_are_read_once_and_kept_within_bounds():
     assert store.reads == 10
     one_video = store.fetch(["0"])[0].frame_features.nbytes
     small = Store()
-    data = make_set(store=small, cache_bytes=3 * one_video)
-    for _ in range(2):
-        data.features(range(10))
+    shared = FeatureCache(small.fetch, cache_bytes=3 * one_video)
+    first, second = (FeatureSet(data.records, data.hashes, data.class_names, shared) for _ in range(2))
+    first.features(range(10))
+    second.features(range(10))  # of what the first one read
     assert small.reads == 10 + 7
 
 
