@@ -1,5 +1,7 @@
 """The Predictor: one object, the same answers each time, and clear refusals."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -108,3 +110,95 @@ def test_front_door():
 def test_labels_that_are_no_names(predictor, video, label):
     with pytest.raises(UsageError, match="labels must be names in UTF-8 text"):
         predictor.classify(video, labels=["growing", label])
+
+
+SURE = {"temperature": 2.0, "score": "max_logit", "threshold": -100.0, "keep": 0.95, "val_auroc": 0.9}
+SURE |= {"num_val": 12, "num_names": 3}
+NEVER_REACHED = {"threshold": 1000.0}
+
+
+@pytest.fixture
+def with_rule(tiny_backbone, tmp_path):
+    """A saved adapter of LABELS whose card holds this rule."""
+
+    def with_rule(rule):
+        config = ModelConfig(temporal_layers=0)
+        more = {"backbone_id": "tiny", "sampling": "uniform:16", "rejection": rule}
+        save_adapter(
+            tmp_path,
+            build_model(config, tiny_backbone, seed=0),
+            make_card(tiny_backbone, config, LABELS, **more),
+        )
+        return framecue.load(tmp_path, backbone=tiny_backbone)
+
+    return with_rule
+
+
+def test_below_the_threshold_it_is_none_of_these(with_rule, video):
+    assert not with_rule(SURE).classify(video).none_of_these
+    answer = with_rule(SURE | NEVER_REACHED).classify(video)
+    assert answer.none_of_these
+    assert set(answer.labels) == set(LABELS)
+
+
+def test_a_rule_that_could_not_tell_never_rejects(with_rule, video):
+    """Left-out classes were told apart no better than 0.7 on validation: no rejection, and nothing is calibrated."""
+    plain = with_rule(None).classify(video)
+    for val_auroc in (None, 0.5, 0.699):
+        assert with_rule(SURE | NEVER_REACHED | {"val_auroc": val_auroc}).classify(video) == plain
+    assert with_rule(SURE | NEVER_REACHED | {"val_auroc": 0.7}).classify(video).none_of_these
+
+
+def test_only_its_own_labels_are_rejected(with_rule, video):
+    predictor = with_rule(SURE | NEVER_REACHED)
+    for labels in (LABELS[:2], [*LABELS, "blinking"], ["a cat", "a dog", "a bird"]):
+        assert not predictor.classify(video, labels).none_of_these
+    assert predictor.classify(video, LABELS[::-1]).none_of_these
+    assert all(answer.none_of_these for answer in predictor.classify_many([video, video]))
+
+
+def test_a_rule_softens_the_probabilities(with_rule, video):
+    plain, soft = (with_rule(rule).classify(video) for rule in (None, SURE))
+    assert plain.labels == soft.labels
+    assert max(soft.scores) < max(plain.scores)
+    assert sum(soft.scores) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ({}, "missing: temperature, score"),
+        ({key: value for key, value in SURE.items() if key != "threshold"}, "missing: threshold, unknown: none"),
+        (SURE | {"color": 1}, "unknown: color"),
+        (SURE | {"temperature": 0}, "temperature"),
+        (SURE | {"temperature": "warm"}, "temperature"),
+        (SURE | {"score": "luck"}, "score"),
+        (SURE | {"score": ["max_logit"]}, "score"),
+        (SURE | {"threshold": None}, "threshold"),
+        (SURE | {"threshold": True}, "threshold"),
+        (SURE | {"val_auroc": 2}, "val_auroc"),
+        (SURE | {"num_names": 2.5}, "num_names"),
+    ],
+)
+def test_a_damaged_rule_is_one_clear_line(with_rule, rule, expected):
+    with pytest.raises(AdapterError, match=r"adapter\.json is not valid at rejection: ") as caught:
+        with_rule(rule)
+    message = str(caught.value)
+    assert expected in message
+    assert "\n" not in message
+    assert message.endswith("Train it again.")
+
+
+def test_an_adapter_of_the_first_format_still_loads(with_rule, video, tmp_path, tiny_backbone):
+    """Cards of version 1 know no rule, no handcrafted text and none of the model's newer keys."""
+    expected = with_rule(None).classify(video)
+    card = json.loads((tmp_path / "adapter.json").read_text())
+    for key in ("templates", "descriptions", "rejection"):
+        del card[key]
+    for key in ("temporal_gate", "temporal_weight", "handcrafted_weight"):
+        del card["model"][key]
+    (tmp_path / "adapter.json").write_text(json.dumps(card | {"format_version": 1}))
+    assert framecue.load(tmp_path, backbone=tiny_backbone).classify(video) == expected
+    (tmp_path / "adapter.json").write_text(json.dumps(card | {"format_version": 3}))
+    with pytest.raises(AdapterError, match="not valid at format_version"):
+        framecue.load(tmp_path, backbone=tiny_backbone)

@@ -4,7 +4,17 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from framecue.config import PRESETS, DataConfig, ModelConfig, RunConfig, describe_keys, load_config, save_config
+from framecue.config import (
+    PRESETS,
+    BlendConfig,
+    DataConfig,
+    ModelConfig,
+    RunConfig,
+    TrainConfig,
+    describe_keys,
+    load_config,
+    save_config,
+)
 from framecue.errors import ConfigError, UsageError
 
 BASE = "out: runs/a\ndata:\n  source: videos\n"
@@ -240,3 +250,58 @@ def test_values_that_yaml_itself_stumbles_over(problems):
 def test_sizes_that_no_memory_holds_are_refused(problems):
     for key in ("n_prefix", "n_suffix", "temporal_layers", "num_frames"):
         assert f"'model.{key}' must be less than or equal to" in problems(BASE, f"model.{key}={10**12}")
+
+
+def test_robust_preset_fills_what_is_not_given(load):
+    config = load(BASE + "preset: robust\n")
+    assert config.preset == "robust"
+    assert config.train == TrainConfig(distill_text=5.0)
+    assert config.blend.temporal_weights == (1.0, 0.8, 0.65, 0.5, 0.35)
+    assert config.blend.handcrafted_weights == (0.0, 0.5, 1.0)
+    assert config.blend.trained_weights == ()
+    assert config.model == ModelConfig()
+    assert load(BASE, "preset=robust") == config
+    assert load(BASE + "preset: robust\ntrain:\nblend:\n") == config
+
+
+def test_keys_given_win_over_the_run_preset(load):
+    """Wherever they are given, and beside them the preset's others stay."""
+    text = BASE + "preset: robust\ntrain: {lr: 0.01, distill_text: 0.5}\nblend: {temporal_weights: []}\n"
+    overridden = load(BASE + "preset: robust\n", "train.lr=0.01", "train.distill_text=0.5", "blend.temporal_weights=[]")
+    for config in (load(text), overridden):
+        assert (config.train.lr, config.train.distill_text) == (0.01, 0.5)
+        assert config.blend.temporal_weights == ()
+        assert config.blend.handcrafted_weights == (0.0, 0.5, 1.0)
+    assert load(text, "train.distill_text=2").train.distill_text == 2
+
+
+def test_paper_preset_is_the_default(load):
+    assert load(BASE + "preset: paper\n") == load(BASE)
+    assert load(BASE).preset == "paper"
+    assert load(BASE + "preset: robust\n", "preset=paper") == load(BASE)
+    assert (load(BASE).train, load(BASE).blend) == (TrainConfig(), BlendConfig())
+
+
+def test_robust_config_is_saved_whole(load, tmp_path):
+    config = load(BASE, "preset=robust", "train.distill_text=1", "model.preset=A3")
+    save_config(config, tmp_path / "resolved.yaml")
+    assert load_config(tmp_path / "resolved.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("preset=robsut", "'preset' must be 'paper' or 'robust', found 'robsut'"),
+        ("preset=A5", "'preset' must be 'paper' or 'robust', found 'A5'"),
+        ("preset=3", "'preset' must be 'paper' or 'robust', found 3"),
+        ("blend.temporal_weights=[0.5, 1.5]", "'blend.temporal_weights[1]' must be less than or equal to 1, found 1.5"),
+        ("blend.temporal_weights=0.5", "'blend.temporal_weights' must be a list, as [a, b], found 0.5"),
+        ("blend.standard_errors=-1", "'blend.standard_errors' must be greater than or equal to 0, found -1"),
+        ("blend.weights=[1]", "unknown key 'blend.weights'; did you mean 'blend."),
+        ("model.handcrafted_weight=1.1", "'model.handcrafted_weight' must be less than or equal to 1, found 1.1"),
+        ("train.ema_decay=1", "'train.ema_decay' must be less than 1, found 1"),
+        ("train.distill_text=-1", "'train.distill_text' must be greater than or equal to 0, found -1"),
+    ],
+)
+def test_robust_keys_that_are_wrong(problems, override, expected):
+    assert expected in problems(BASE + "preset: robust\n", override)
