@@ -232,7 +232,7 @@ def facts(table: Table) -> list[tuple[str, str]]:
             ("protocol", f"{protocol['name']}: {protocol['description']}"),
             (
                 "split source",
-                f"{protocol['source']}, hash {str(protocol['source_hash'])[:12]}; {protocol['num_trials']} trials, "
+                f"{protocol['source']}, hash {str(protocol['source_hash'])[:12]}; {_count(protocol['num_trials'], 'trial')}, "
                 f"{_seeds(protocol['seeds'])}",
             ),
         ]
@@ -246,12 +246,19 @@ def facts(table: Table) -> list[tuple[str, str]]:
             "backbone",
             f"{backbone['id']}, weights {str(backbone['weights_hash'])[:12]}" + (f", {precision}" if precision else ""),
         ),
-        ("evaluation", f"{setting['views']} views, handcrafted templates: {len(templates)}, first “{templates[0]}”")
+        (
+            "evaluation",
+            f"{_count(setting['views'], 'view')}, handcrafted templates: {len(templates)}, first “{templates[0]}”",
+        )
         if templates
-        else ("evaluation", f"{setting['views']} views"),
+        else ("evaluation", f"{_count(setting['views'], 'view')}"),
         ("training", f"{setting['iterations']} iterations"),
         ("external scores", str(setting["external_scores"])),
     ]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _seeds(seeds: Sequence[int]) -> str:
@@ -290,7 +297,7 @@ def print_table(table: Table, console: "Console") -> None:
 
 
 def _lines_below(table: Table, paper: PaperNotes) -> list[str]:
-    lines = [headline(table), f"{spread_text(table)}. {paper_caveat(table)}"]
+    lines = [headline(table), f"In percent; {spread_text(table)}. {paper_caveat(table)}"]
     lines += [f"[{mark}] {known}" for mark, known in paper.notes.items()]
     lines += [f"{subject}: {text}" for subject, text in facts(table)]
     return [*lines, "command per row:", *(f"  {command}" for command in commands(table).values())]
