@@ -186,7 +186,7 @@ def test_figures_of_another_backbone_are_said_not_to_compare():
     table = base_to_novel()
     table["setting"]["backbone"]["id"] = "tiny"
     assert "the backbone here is tiny, so they do not compare" in markdown(with_paper(table, "ucf101", COMMAND))
-    assert "No published figure is known for this table on these data." in markdown(with_paper(table, None, COMMAND))
+    assert "No published figure is known for these rows on these data." in markdown(with_paper(table, None, COMMAND))
 
 
 @pytest.mark.parametrize("table", [base_to_novel(), few_shot(), few_shot((5,))])

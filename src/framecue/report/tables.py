@@ -197,7 +197,7 @@ def _marked(figure: Mapping[str, Any] | None, marks: dict[str, str]) -> str:
 def paper_caveat(table: Table) -> str:
     """One sentence on how far the published figures compare."""
     if not any(row["paper"] for row in table["rows"]):
-        return "No published figure is known for this table on these data."
+        return "No published figure is known for these rows on these data."
     backbone = str(table["setting"]["backbone"]["id"])
     if is_papers_backbone(backbone):
         return "Published figures are for CLIP ViT-B/16, the backbone used here; their draws of videos are not known."
@@ -232,8 +232,8 @@ def facts(table: Table) -> list[tuple[str, str]]:
             ("protocol", f"{protocol['name']}: {protocol['description']}"),
             (
                 "split source",
-                f"{protocol['source']}, hash {str(protocol['source_hash'])[:12]}; {_count(protocol['num_trials'], 'trial')}, "
-                f"{_seeds(protocol['seeds'])}",
+                f"{protocol['source']}, hash {str(protocol['source_hash'])[:12]}; "
+                f"{_count(protocol['num_trials'], 'trial')}, {_seeds(protocol['seeds'])}",
             ),
         ]
     precision = backbone.get("precision")
@@ -251,7 +251,7 @@ def facts(table: Table) -> list[tuple[str, str]]:
             f"{_count(setting['views'], 'view')}, handcrafted templates: {len(templates)}, first “{templates[0]}”",
         )
         if templates
-        else ("evaluation", f"{_count(setting['views'], 'view')}"),
+        else ("evaluation", _count(setting["views"], "view")),
         ("training", f"{setting['iterations']} iterations"),
         ("external scores", str(setting["external_scores"])),
     ]
