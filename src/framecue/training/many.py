@@ -1,9 +1,9 @@
 """Many small trainings at once, as the hundreds of few-shot episodes behind one number are.
 
-A step of one episode may be so small that calls cost as much as arithmetic. Here the trained tensors of E runs are stacked,
-[E, ...], and one step of all is one forward and one backward pass (torch.func.vmap). The sum of the losses has for each
-run the gradient of its own loss alone, and AdamW works element by element, so that each run ends where it would have
-ended alone, up to rounding.
+The trained tensors of E runs are stacked, [E, ...], and one step of all is one forward and one backward pass
+(torch.func.vmap). The sum of the losses has for each run the gradient of its own loss alone, and AdamW works element by
+element, so that each run ends where it would have ended alone, up to rounding. What is saved is calls, not arithmetic:
+much where steps are small for the machine, little on CPU (docs/performance.md).
 """
 
 import math
@@ -24,7 +24,7 @@ from framecue.models.prompt import PromptSlots
 from framecue.tasks.recognition import RecognitionTask, batch_loss
 from framecue.training.loop import Progress, TrainState, deferred_interrupt, update_average
 
-MEMORY_BYTES = 64 * 2**20  # larger groups leave a CPU's caches and are slower there (docs/performance.md)
+MEMORY_BYTES = 64 * 2**20  # on a calm CPU larger groups were slower (docs/performance.md)
 ATTENTION = SDPBackend.MATH  # the CPU's fused attention has no rule for vmap and would run once per run (PyTorch 2.13)
 
 
@@ -45,8 +45,8 @@ def train_many(
     Args:
         tasks: made with `config`, and their models with one ModelConfig and backbone.
         progress: called after each step with steps done and in all, counted over all runs, and their mean loss.
-        memory_bytes: bound on what the runs trained together hold (`run_bytes`); one run alone may exceed it. On CPU
-            more than the default is slower; where arithmetic is cheap beside calls, as on a GPU, give more.
+        memory_bytes: bound on what the runs trained together hold (`run_bytes`); one run alone may exceed it. The
+            default suits a CPU.
 
     Raises:
         CheckpointError: a run met a loss that is not finite; it is named.
