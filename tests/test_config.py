@@ -305,3 +305,16 @@ def test_robust_config_is_saved_whole(load, tmp_path):
 )
 def test_robust_keys_that_are_wrong(problems, override, expected):
     assert expected in problems(BASE + "preset: robust\n", override)
+
+
+def test_a_run_preset_on_the_command_line_outranks_the_file_it_was_saved_in(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text(f"out: {tmp_path}\ndata: {{source: videos}}\n")
+    robust = load_config(file, ["preset=robust"])
+    save_config(robust, tmp_path / "robust.yaml")
+    save_config(load_config(file), tmp_path / "paper.yaml")
+    assert load_config(tmp_path / "robust.yaml") == robust
+    assert load_config(tmp_path / "robust.yaml", ["preset=paper"]) == load_config(file)
+    assert load_config(tmp_path / "paper.yaml", ["preset=robust"]) == robust
+    own = load_config(tmp_path / "paper.yaml", ["preset=robust", "train.distill_text=2"])
+    assert (own.train.distill_text, own.blend) == (2, robust.blend)

@@ -105,7 +105,7 @@ def test_few_shot_from_lists(tmp_path):
         (
             {"train/split_0.list": lines("kick ball", 0, 1) + "run/absent\nrun/gone\n"},
             "train/split_0.list:3: no video 'run/absent' in the data; 2 of the 4 videos listed there are missing. "
-            "Get them, or go on without them with missing=skip.",
+            "Get them, or go on without them with data.missing=skip.",
         ),
         (
             {"train/split_0.list": lines("kick ball", 0, 1) + "run/#5_a&b_w (x)~\nrun/#1_a&b_r (x)~\n"},

@@ -65,7 +65,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a run config and apply `a.b=c` overrides, whose values are parsed as YAML.
 
     The command line is the later layer: `model.preset=A3` there also outranks n_prefix, n_suffix and temporal_layers of
-    the file, and only fields given on the command line as well win over it.
+    the file, `preset=paper` or `robust` what these presets govern, and only fields given on the command line as well
+    win over them.
 
     Raises:
         ConfigError: the file cannot be read, or has unknown, missing or unfit keys; all of them in one line.
@@ -85,6 +86,10 @@ def build_config(values: dict[str, Any], overrides: Sequence[str] = (), *, name:
     if any(keys == ["model", "preset"] for keys, _ in changes) and isinstance(values.get("model"), dict):
         governed = PRESETS["A5"]
         values["model"] = {key: value for key, value in values["model"].items() if key not in governed}
+    if any(keys == ["preset"] for keys, _ in changes):
+        for section, governed in RUN_PRESETS["robust"].items():
+            if isinstance(values.get(section), dict):
+                values[section] = {key: value for key, value in values[section].items() if key not in governed}
     for keys, value in changes:
         _set(values, keys, value)
     values = {
