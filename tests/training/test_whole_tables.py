@@ -134,6 +134,17 @@ def test_a_finished_table_is_not_trained_again_and_gives_the_same_bytes(place, t
     assert (tmp_path / "table.json").read_bytes() == first
 
 
+def test_a_table_may_be_made_row_by_row(place, tmp_path):
+    both = options_of(place, "closed-set", rows=("B-I", "A3"))
+    run_table("closed-set", config_of(place, tmp_path / "whole"), options=both)
+    config = config_of(place, tmp_path / "parts")
+    run_table("closed-set", config, options=options_of(place, "closed-set", rows=("A3",)))
+    run_table("closed-set", config, options=options_of(place, "closed-set", rows=("B-I",)))
+    assert (tmp_path / "parts/table.json").read_bytes() == (tmp_path / "whole/table.json").read_bytes()
+    other = run_table("closed-set", config, options=options_of(place, "closed-set", rows=("B-I",), seeds=(0,)))
+    assert [row["method"] for row in other["rows"]] == ["B-I"]  # A3's second trial belongs to another table
+
+
 def test_another_config_makes_its_trials_anew(place, tmp_path):
     options = options_of(place, "closed-set", rows=("A3",), seeds=(0,))
     few = run_table("closed-set", config_of(place, tmp_path), options=options)

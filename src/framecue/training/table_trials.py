@@ -83,19 +83,36 @@ def run_method(job: TableJob, method: str, folder: Path, report: Progress) -> li
     return rows
 
 
+def is_made(job: TableJob, method: str, folder: Path) -> bool:
+    """Whether all trials of a row are there, of this very config and these videos."""
+    return all(
+        None not in _Trials(job, method, protocol, folder / file_name(protocol.name)).found
+        for protocol in job.protocols
+    )
+
+
+class _Trials:
+    """A row's trials of one protocol: their configs, files, and what is stored of them."""
+
+    def __init__(self, job: TableJob, method: str, protocol: Protocol, folder: Path) -> None:
+        places = [folder / file_name(trial.name) for trial in protocol.trials]
+        self.configs = [
+            row_config(job.config, method, seed=trial.seed, out=place, dataset=job.dataset)
+            for trial, place in zip(protocol.trials, places, strict=True)
+        ]
+        self.marks = [
+            _fingerprint(job, method, protocol, trial, config)
+            for trial, config in zip(protocol.trials, self.configs, strict=True)
+        ]
+        self.paths = [place.with_name(f"{place.name}.json") for place in places]
+        self.found = [_read_trial(path, mark) for path, mark in zip(self.paths, self.marks, strict=True)]
+
+
 def _run_trials(job: TableJob, method: str, protocol: Protocol, folder: Path, report: Progress) -> list[dict[str, Any]]:
     """The figures of every trial, of files where they are there; the others are run, in groups."""
     make_folder(folder)
-    configs = [
-        row_config(job.config, method, seed=trial.seed, out=folder / file_name(trial.name), dataset=job.dataset)
-        for trial in protocol.trials
-    ]
-    marks = [
-        _fingerprint(job, method, protocol, trial, config)
-        for trial, config in zip(protocol.trials, configs, strict=True)
-    ]
-    paths = [folder / f"{file_name(trial.name)}.json" for trial in protocol.trials]
-    found = [_read_trial(path, mark) for path, mark in zip(paths, marks, strict=True)]
+    trials = _Trials(job, method, protocol, folder)
+    configs, marks, paths, found = trials.configs, trials.marks, trials.paths, trials.found
     pending = [index for index, trial in enumerate(found) if trial is None]
     phase = f"{method}, {protocol.name}"
 

@@ -24,13 +24,14 @@ from framecue.training.recognition import (
     settled,
 )
 from framecue.training.table_rows import (
+    ROWS,
     TABLES,
     WORLD,
     TableOptions,
     build_protocols,
     table_rows,
 )
-from framecue.training.table_trials import Progress, TableJob, file_name, run_method
+from framecue.training.table_trials import Progress, TableJob, file_name, is_made, run_method
 from framecue.training.threads import single_thread
 from framecue.types import Record
 
@@ -99,7 +100,8 @@ def run_table(
     """Run what is missing of a table in `config.out`, and write table.json there: the same bytes, whenever repeated.
 
     Each row's figure of each trial is a file under `trials`, kept when it was made of the same config, videos and
-    backbone: an interrupted table goes on there, and a changed config makes its rows anew.
+    backbone: an interrupted table goes on there, and a changed config makes its rows anew. Rows that are not asked for
+    stand in the table too where all their figures are there, so that a table may be made row by row.
 
     Args:
         dataset: name for the record; "world" renders the built-in world where it is not there yet.
@@ -121,8 +123,9 @@ def run_table(
         job = _prepare(table, config, options, backbone, dataset or str(config.data.source), report)
         rows = [
             row
-            for method in methods
-            for row in run_method(job, method, config.out / "trials" / table / file_name(method), report)
+            for method, folder in ((name, config.out / "trials" / table / file_name(name)) for name in ROWS[table])
+            if method in methods or is_made(job, method, folder)
+            for row in run_method(job, method, folder, report)
         ]
     result = _result(job, rows)
     write_text(config.out / TABLE, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
