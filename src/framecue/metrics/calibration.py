@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from framecue.metrics.recognition import checked
+
 Array = npt.NDArray[np.float64]
 Binning = Literal["equal_width", "equal_mass"]
 
@@ -45,7 +47,7 @@ def negative_log_likelihood(log_probabilities: npt.ArrayLike, targets: npt.Array
     Raises:
         ValueError: shapes or target range do not fit, no videos, a value above 0 or NaN.
     """
-    values, truth = _checked(log_probabilities, targets, "log_probabilities")
+    values, truth = checked(log_probabilities, targets, "log_probabilities")
     if values.max() > 1e-6:
         raise ValueError(f"log_probabilities must be at most 0, found {values.max()}.")
     return float(-np.take_along_axis(values, truth[:, None], axis=1).mean())
@@ -209,21 +211,8 @@ def _checked_scores(scores: npt.ArrayLike, name: str) -> Array:
     return values
 
 
-def _checked(matrix: npt.ArrayLike, targets: npt.ArrayLike, name: str) -> tuple[Array, npt.NDArray[np.int64]]:
-    values, truth = np.asarray(matrix, dtype=np.float64), np.asarray(targets)
-    if values.ndim != 2 or truth.shape != values.shape[:1] or values.size == 0:
-        raise ValueError(f"{name} must be [B, N] and targets [B], not empty, got {values.shape} and {truth.shape}.")
-    if not np.issubdtype(truth.dtype, np.integer) or truth.min() < 0 or truth.max() >= values.shape[1]:
-        raise ValueError(
-            f"targets must be integers in [0, {values.shape[1]}), got {truth.dtype} {truth.min()}..{truth.max()}."
-        )
-    if np.isnan(values).any():
-        raise ValueError(f"{name} must not be NaN, found {int(np.isnan(values).sum())}.")
-    return values, truth.astype(np.int64)
-
-
 def _checked_probabilities(probabilities: npt.ArrayLike, targets: npt.ArrayLike) -> tuple[Array, npt.NDArray[np.int64]]:
-    values, truth = _checked(probabilities, targets, "probabilities")
+    values, truth = checked(probabilities, targets, "probabilities")
     off = np.abs(values.sum(axis=1) - 1).max()
     if values.min() < 0 or off > 1e-3:  # float32 rows of hundreds of names are off by 1e-5
         raise ValueError(

@@ -40,12 +40,12 @@ def top_k_accuracy(scores: npt.ArrayLike, targets: npt.ArrayLike, k: int = 1) ->
     Raises:
         ValueError: shapes or target range do not fit, B or k is 0, or a score is NaN.
     """
-    return float(np.mean(_hits(*_checked(scores, targets), k)))
+    return float(np.mean(_hits(*checked(scores, targets), k)))
 
 
 def per_class_accuracy(scores: npt.ArrayLike, targets: npt.ArrayLike, k: int = 1) -> Array:
     """Top-k accuracy of each class's videos, [N]; NaN for classes without videos. Arguments as `top_k_accuracy`."""
-    checked_scores, checked_targets = _checked(scores, targets)
+    checked_scores, checked_targets = checked(scores, targets)
     num_classes = checked_scores.shape[1]
     hits = np.bincount(checked_targets, _hits(checked_scores, checked_targets, k), minlength=num_classes)
     counts = np.bincount(checked_targets, minlength=num_classes)
@@ -63,7 +63,7 @@ def confusion_matrix(scores: npt.ArrayLike, targets: npt.ArrayLike) -> Array:
     Rows add up to the videos of the class, and the trace divided by B is the top-1 accuracy.
     Arguments as `top_k_accuracy`.
     """
-    checked_scores, checked_targets = _checked(scores, targets)
+    checked_scores, checked_targets = checked(scores, targets)
     best = checked_scores == checked_scores.max(axis=1, keepdims=True)
     matrix = np.zeros((checked_scores.shape[1],) * 2)
     np.add.at(matrix, checked_targets, best / best.sum(axis=1, keepdims=True))
@@ -108,17 +108,22 @@ def _student_t_975(degrees: int) -> float:
     )
 
 
-def _checked(scores: npt.ArrayLike, targets: npt.ArrayLike) -> tuple[Array, npt.NDArray[np.int64]]:
-    matrix, truth = np.asarray(scores, dtype=np.float64), np.asarray(targets)
-    if matrix.ndim != 2 or truth.shape != matrix.shape[:1] or matrix.size == 0:
-        raise ValueError(f"scores must be [B, N] and targets [B], not empty, got {matrix.shape} and {truth.shape}.")
-    if not np.issubdtype(truth.dtype, np.integer) or truth.min() < 0 or truth.max() >= matrix.shape[1]:
+def checked(matrix: npt.ArrayLike, targets: npt.ArrayLike, name: str = "scores") -> tuple[Array, npt.NDArray[np.int64]]:
+    """[B, N] numbers as float64 and int64 targets [B] in [0, N).
+
+    Raises:
+        ValueError: other shapes, no videos, a target outside the range, or NaN.
+    """
+    values, truth = np.asarray(matrix, dtype=np.float64), np.asarray(targets)
+    if values.ndim != 2 or truth.shape != values.shape[:1] or values.size == 0:
+        raise ValueError(f"{name} must be [B, N] and targets [B], not empty, got {values.shape} and {truth.shape}.")
+    if not np.issubdtype(truth.dtype, np.integer) or truth.min() < 0 or truth.max() >= values.shape[1]:
         raise ValueError(
-            f"targets must be integers in [0, {matrix.shape[1]}), got {truth.dtype} {truth.min()}..{truth.max()}."
+            f"targets must be integers in [0, {values.shape[1]}), got {truth.dtype} {truth.min()}..{truth.max()}."
         )
-    if np.isnan(matrix).any():
-        raise ValueError(f"scores must not be NaN, found {int(np.isnan(matrix).sum())}.")
-    return matrix, truth.astype(np.int64)
+    if np.isnan(values).any():
+        raise ValueError(f"{name} must not be NaN, found {int(np.isnan(values).sum())}.")
+    return values, truth.astype(np.int64)
 
 
 def _hits(scores: Array, targets: npt.NDArray[np.int64], k: int) -> Array:

@@ -49,15 +49,17 @@ def choose_blend(
     Returns:
         For the results file: the rule, what was chosen, and each candidate's validation accuracy.
     """
+    temporal = blend.temporal_weights if model.temporal is not None else ()
     lists = (
         blend.trained_weights or (1.0,),
-        blend.temporal_weights or (model.temporal_weight,),
+        temporal or (model.temporal_weight,),
         blend.handcrafted_weights or (model.handcrafted_weight,),
     )
-    if all(len(values) == 1 for values in lists) or not len(val_set):
+    nothing_to_choose = all(len(values) == 1 for values in lists)
+    if nothing_to_choose or not len(val_set):
         chosen = Blend(*(values[len(values) // 2] for values in lists))
         _apply(model, chosen, start, {name: tensor.clone() for name, tensor in model.state_dict().items()})
-        return {"rule": "fixed" if len(val_set) else "middle, no validation videos", "chosen": asdict(chosen)}
+        return {"rule": "fixed" if nothing_to_choose else "middle, no validation videos", "chosen": asdict(chosen)}
     end = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     accuracy = _measure(model, val_set, evaluate, lists, start, end, window)
     best = max(accuracy.values())

@@ -13,6 +13,7 @@ import torch
 
 from framecue.backbone import Backbone
 from framecue.config import RunConfig
+from framecue.datasets.feature_set import FeatureSet
 from framecue.datasets.trials import Protocol, Trial
 from framecue.errors import DatasetError
 from framecue.files import write_text
@@ -25,6 +26,7 @@ from framecue.tasks.recognition import RecognitionTask, Scores, predict_scores
 from framecue.tasks.recognition_data import RecognitionData, StoredFeatures
 from framecue.training.many import train_many
 from framecue.training.recognition import (
+    Fit,
     RunProgress,
     finish,
     fit,
@@ -146,7 +148,7 @@ def _run_trials(job: TableJob, method: str, protocol: Protocol, folder: Path, re
 @dataclass(frozen=True, eq=False)
 class _TrialData:
     recognition: RecognitionData
-    tests: dict[str, Any]
+    tests: dict[str, FeatureSet]
 
 
 def _trial_data(job: TableJob, trial: Trial) -> _TrialData:
@@ -169,9 +171,9 @@ def _train_group(
     *,
     batched: bool,
     show: Callable[[int, int, Mapping[str, float]], None],
-) -> list[Any]:
+) -> list[Fit | None]:
     """Fits of a group of trials: all at once where no validation part chooses, else one after another."""
-    fits: list[Any] = []
+    fits: list[Fit | None] = []
     wanted = [(config, parts.recognition) for config, parts in zip(configs, data, strict=True) if config is not None]
     if not wanted:
         return [None] * len(data)
@@ -204,11 +206,11 @@ def _train_group(
 
 
 def _measure_trial(
-    job: TableJob, method: str, trial: Trial, parts: _TrialData, fitted: Any, config: RunConfig | None
+    job: TableJob, method: str, trial: Trial, parts: _TrialData, fitted: Fit | None, config: RunConfig | None
 ) -> dict[str, Any]:
     measures: dict[str, float] = {}
     for part, data in parts.tests.items():
-        scores = _scores(job, method, parts, data, fitted and fitted.model, config)
+        scores = _scores(job, method, parts, data, None if fitted is None else fitted.model, config)
         if scores is None or not len(data):
             continue
         measures[f"{part}/top1"] = top_k_accuracy(scores, data.targets)
@@ -225,7 +227,12 @@ def _measure_trial(
 
 
 def _scores(
-    job: TableJob, method: str, parts: _TrialData, data: Any, model: VideoTextModel | None, config: RunConfig | None
+    job: TableJob,
+    method: str,
+    parts: _TrialData,
+    data: FeatureSet,
+    model: VideoTextModel | None,
+    config: RunConfig | None,
 ) -> Scores | None:
     window, views = job.config.model.num_frames, job.config.evaluate.views
     if config is not None and model is not None:
