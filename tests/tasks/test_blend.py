@@ -224,3 +224,10 @@ def test_novel_and_test_videos_have_no_say(build, tmp_path):
     assert fitted.rejection is not None
     assert fitted.rejection.num_val == 100
     assert finish(config, model, replace(data, val=EMPTY), start=start, selected={}).rejection is None
+
+
+def test_a_model_without_time_has_no_temporal_candidates(build):
+    model = build()
+    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    blend = choose(model, EMPTY, BlendConfig(temporal_weights=WEIGHTS), start)
+    assert blend == {"rule": "fixed", "chosen": {"trained": 1.0, "temporal": 1.0, "handcrafted": 0.0}}
