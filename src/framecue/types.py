@@ -116,6 +116,87 @@ class Classification:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """A labelled `[start_seconds, end_seconds)` part of a video."""
+
+    start_seconds: float
+    end_seconds: float
+    label: str
+
+
+@dataclass(frozen=True)
+class ScoredSegment:
+    """A part of a video that was found in it, not annotated.
+
+    Attributes:
+        label: its class name; None for a proposal, which has none.
+        score: the higher, the surer; comparable among the segments of one program's one run.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    label: str | None
+    score: float
+
+
+@dataclass(frozen=True)
+class AnnotatedVideo:
+    """An untrimmed video and the actions in it.
+
+    Attributes:
+        video_id: its name in annotation and prediction files.
+        duration_seconds: None where the annotation does not say.
+        subset: as the annotation file names it ("validation", "Test"), or None.
+        segments: actions in the order of the file.
+        path: the video file, None where there is none at hand.
+        origin: where it was read, for error messages.
+    """
+
+    video_id: str
+    duration_seconds: float | None
+    subset: str | None
+    segments: tuple[Segment, ...]
+    path: Path | None = None
+    origin: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreCurves:
+    """How strongly each label is seen at each time of a video, for pictures.
+
+    Attributes:
+        edges_seconds: float64 [T + 1], bounds of the T cells, increasing.
+        scores: float32 [T, N] in [0, 1].
+        labels: the N names.
+    """
+
+    edges_seconds: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float32]
+    labels: Sequence[str]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.edges_seconds) - 1, len(self.labels))
+        if self.scores.shape != shape:
+            raise ValueError(f"scores must be {list(shape)}, got {list(self.scores.shape)}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Localization:
+    """What `localize` says of one video: segments best first; none where nothing of the asked is in it.
+
+    Attributes:
+        labels: the names that were asked for.
+        curves: score of each label over time; None unless asked for.
+    """
+
+    path: Path
+    duration_seconds: float
+    labels: Sequence[str]
+    segments: Sequence[ScoredSegment]
+    curves: ScoreCurves | None = None
+
+
+@dataclass(frozen=True)
 class Maker:
     """Everything that decides the numbers in a stored feature vector; vectors of different makers do not compare.
 
