@@ -44,6 +44,24 @@ def test_both_layouts_of_channels_give_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "last.mp4").read_bytes() == (tmp_path / "first.mp4").read_bytes()
 
 
+def test_images_one_by_one_give_the_same_file(tmp_path: Path) -> None:
+    frames = smooth_frames()
+    write_video(tmp_path / "at_once.mp4", frames, 12)
+    write_video(tmp_path / "one_by_one.mp4", (image.transpose(2, 0, 1) for image in frames), 12)
+    assert (tmp_path / "one_by_one.mp4").read_bytes() == (tmp_path / "at_once.mp4").read_bytes()
+
+
+def test_images_one_by_one_are_checked_and_leave_nothing_half_written(tmp_path: Path) -> None:
+    image = smooth_frames()[0]
+    with pytest.raises(VideoError, match=r"bad\.mp4.*one size: the first is \[48, 64, 3\], frame 1 is \[46, 64, 3\]"):
+        write_video(tmp_path / "bad.mp4", iter([image, image[:-2]]), 12)
+    with pytest.raises(VideoError, match=r"bad\.mp4.*at least one image, got none"):
+        write_video(tmp_path / "bad.mp4", iter([]), 12)
+    with pytest.raises(VideoError, match=r"bad\.mp4.*must be uint8"):
+        write_video(tmp_path / "bad.mp4", [image.astype(np.float32)], 12)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_intra_only_video_written_backwards_is_its_exact_reversal(tmp_path: Path) -> None:
     frames = smooth_frames()
     write_video(tmp_path / "forward.mp4", frames, 12, intra_only=True)

@@ -1,7 +1,9 @@
 """Writes frames as H.264 MP4 files: the way out that mirrors `video.reader`."""
 
 import os
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -13,7 +15,7 @@ from framecue.errors import VideoError
 
 def write_video(
     path: Path | str,
-    frames: npt.NDArray[np.uint8],
+    frames: npt.NDArray[np.uint8] | Iterable[npt.NDArray[np.uint8]],
     fps: float,
     *,
     crf: int = 18,
@@ -23,7 +25,8 @@ def write_video(
 
     Args:
         path: where to write; missing folders are made.
-        frames: uint8 RGB [T, H, W, 3] or [T, 3, H, W], T >= 1, H and W even.
+        frames: uint8 RGB [T, H, W, 3] or [T, 3, H, W], T >= 1, H and W even; or an iterable of such images, of which
+            one is held at a time, however many there are.
         fps: frames per second; frame i is shown at i / fps seconds.
         crf: quality, 0 (lossless) to 51 (worst); as a constant quantizer where `intra_only`.
         intra_only: make every frame a keyframe at one quantizer, so that a frame decodes to the same pixels wherever
@@ -33,11 +36,14 @@ def write_video(
         VideoError: the frames are of another kind, or the file cannot be written.
     """
     path = Path(path)
-    images = _as_channels_last(path, frames)
+    images = iter(_as_channels_last(path, frames)) if isinstance(frames, np.ndarray) else _each(path, frames)
+    first = next(images, None)
+    if first is None:
+        raise VideoError(f"{path}: frames to write must be at least one image, got none.")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _encode(partial, images, fps, crf, intra_only)
+        _encode(partial, chain([first], images), first.shape[:2], fps, crf, intra_only)
         partial.replace(path)
     except (OSError, av.FFmpegError) as error:
         raise VideoError(f"{path}: cannot be written as video: {error}.") from error
@@ -58,12 +64,33 @@ def _as_channels_last(path: Path, frames: npt.NDArray[np.uint8]) -> npt.NDArray[
     return np.ascontiguousarray(frames)
 
 
-def _encode(path: Path, images: npt.NDArray[np.uint8], fps: float, crf: int, intra_only: bool) -> None:
+def _each(path: Path, images: Iterable[npt.NDArray[np.uint8]]) -> Iterator[npt.NDArray[np.uint8]]:
+    """The images one by one, checked to be of one kind and size."""
+    size: tuple[int, ...] | None = None
+    for index, image in enumerate(images):
+        image = _as_channels_last(path, np.asarray(image)[None])[0]
+        size = size or image.shape
+        if image.shape != size:
+            raise VideoError(
+                f"{path}: frames to write must be of one size: the first is {list(size)}, frame {index} is "
+                f"{list(image.shape)}; resize them first."
+            )
+        yield image
+
+
+def _encode(
+    path: Path,
+    images: Iterable[npt.NDArray[np.uint8]],
+    size: tuple[int, ...],
+    fps: float,
+    crf: int,
+    intra_only: bool,
+) -> None:
     rate = Fraction(fps).limit_denominator(1001)
     quality = {"qp": str(crf), "g": "1"} if intra_only else {"crf": str(crf)}
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=rate, options={"preset": "veryfast", **quality})
-        stream.height, stream.width = images.shape[1:3]
+        stream.height, stream.width = size
         stream.pix_fmt = "yuv420p"
         stream.thread_count = 1  # callers run many files in parallel
         stream.codec_context.time_base = 1 / rate

@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from framecue.datasets.world.canvas import Sprite, draw_sprite, random_backdrop,
 from framecue.datasets.world.captions import describe, plain_caption
 from framecue.datasets.world.motions import FORWARD_OF, SEEN_CLASSES, moment_times, random_cast, random_course
 from framecue.errors import DatasetError
+from framecue.files import write_text
 from framecue.video.writer import write_video
 
 WIDTH_PX, HEIGHT_PX = 128, 96
@@ -24,7 +26,7 @@ SPLITS = ("train", "val", "test")
 CRF = 18
 SHARE_DISTRACTOR = 0.15
 
-Job = tuple[Path, str, str, int, int]
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def render_clip(label: str, rng: np.random.Generator, *, num_frames: int = NUM_F
     course = random_course(motion, cast, rng)
     scenery = backdrop.picture.copy()
     if rng.random() < SHARE_DISTRACTOR:
-        draw_sprite(scenery, _distractor(cast.actor, random_color(rng)[1], rng))
+        draw_sprite(scenery, still_distractor(cast.actor, random_color(rng)[1], rng))
     frames = []
     for t in moment_times(num_frames):
         picture = scenery.copy()
@@ -59,7 +61,7 @@ def render_clip(label: str, rng: np.random.Generator, *, num_frames: int = NUM_F
     return Clip(np.stack(frames if motion == label else frames[::-1]), label, caption)
 
 
-def _distractor(actor: Sprite, color: tuple[int, int, int], rng: np.random.Generator) -> Sprite:
+def still_distractor(actor: Sprite, color: tuple[int, int, int], rng: np.random.Generator) -> Sprite:
     """A small bystander in a corner, which never moves."""
     x, y = rng.choice([0.06, 0.94], 2)
     return replace(actor, x=float(x), y=float(y), radius=0.05, color=color, shape=str(rng.choice(["circle", "square"])))
@@ -93,7 +95,7 @@ def write_world(
         DatasetError: the folder holds a world of another recipe.
     """
     out_dir = Path(out_dir)
-    _claim(out_dir, {"seed": seed, "classes": list(classes), "videos_per_class": dict(videos_per_class)})
+    claim(out_dir, {"seed": seed, "classes": list(classes), "videos_per_class": dict(videos_per_class)})
     jobs = [
         (out_dir, split, label, index, seed)
         for split in SPLITS
@@ -101,11 +103,11 @@ def write_world(
         for index in range(videos_per_class.get(split, 0))
     ]
     lines = []
-    for entry in _write_clips(jobs, workers):
+    for entry in each_written(_write_clip, jobs, workers):
         lines.append(entry)
         if on_progress is not None:
             on_progress(len(lines), len(jobs))
-    _write_text(out_dir / "captions.jsonl", "".join(json.dumps(entry) + "\n" for entry, _ in lines))
+    write_text(out_dir / "captions.jsonl", "".join(json.dumps(entry) + "\n" for entry, _ in lines))
     return sum(written for _, written in lines)
 
 
@@ -124,28 +126,23 @@ def _write_clip(out_dir: Path, split: str, label: str, index: int, seed: int) ->
     return {"path": path.relative_to(out_dir).as_posix(), "label": label, "caption": clip.caption}, written
 
 
-def _write_clips(jobs: Sequence[Job], workers: int | None) -> Iterator[tuple[dict[str, str], bool]]:
+def each_written(write: Callable[..., Entry], jobs: Sequence[tuple[Any, ...]], workers: int | None) -> Iterator[Entry]:
+    """`write(*job)` of every job, in their order; by `workers` processes, 0 = in this one."""
     if workers == 0:
-        yield from (_write_clip(*job) for job in jobs)
+        yield from (write(*job) for job in jobs)
         return
     # Not forked: a process that already runs PyTorch's threads cannot be forked safely.
     with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_write_clip, *zip(*jobs, strict=True), chunksize=8)
+        yield from pool.map(write, *zip(*jobs, strict=True), chunksize=8)
 
 
-def _claim(out_dir: Path, recipe: dict[str, object]) -> None:
+def claim(out_dir: Path, recipe: dict[str, object]) -> None:
     """Write the recipe before the first video, so that videos of two recipes never share a folder unnoticed."""
     path, text = out_dir / "world.json", json.dumps(recipe, indent=2) + "\n"
     out_dir.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        _write_text(path, text)
+        write_text(path, text)
     elif path.read_text(encoding="utf-8") != text:
         raise DatasetError(
             f"{out_dir}: a world has one recipe, and world.json holds another; choose another folder or delete it."
         )
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
