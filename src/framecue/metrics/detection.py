@@ -76,7 +76,7 @@ class Ranking:
         return cls(order, np.searchsorted(in_order, predictions.label, side="left"))
 
     def ranks(self, kept: npt.NDArray[np.bool_] | None = None) -> Integers:
-        """Place of each row within its class, from 1, [N]; where only `kept` rows count, the others' have no meaning."""
+        """Place of each row within its class, from 1, [N]; of rows that are not `kept` it has no meaning."""
         counted = np.ones(len(self.order), dtype=bool) if kept is None else kept[self.order]
         upto = np.concatenate([[0], np.cumsum(counted)])
         ranks = np.empty(len(self.order), dtype=np.int64)
