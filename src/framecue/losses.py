@@ -48,3 +48,28 @@ def sample_candidates(
         chosen = others[torch.randperm(len(others), generator=generator)[: max_candidates - len(present)]]
         present = torch.cat([present, chosen.to(present.device)]).sort().values
     return present, torch.searchsorted(present, targets)
+
+
+def focal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Sigmoid focal loss of each element (Lin et al. 2017): logits and targets in {0, 1} of one shape."""
+    error = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    probability = logits.sigmoid()
+    missed = probability * (1 - targets) + (1 - probability) * targets
+    return (alpha * targets + (1 - alpha) * (1 - targets)) * missed**gamma * error
+
+
+def segment_overlap(first: Tensor, second: Tensor) -> Tensor:
+    """Overlap over union of segments [..., 2] with their partners [..., 2], in [0, 1]."""
+    overlap = (torch.minimum(first[..., 1], second[..., 1]) - torch.maximum(first[..., 0], second[..., 0])).clamp(min=0)
+    union = (first[..., 1] - first[..., 0]) + (second[..., 1] - second[..., 0]) - overlap
+    return overlap / union.clamp(min=1e-6)
+
+
+def distance_iou_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """1 - overlap + squared distance of the middles over squared common hull (DIoU, Zheng et al. 2020, in 1-D).
+
+    Segments [..., 2] with start <= end -> [...]. Unlike the overlap alone it has a gradient where they do not meet.
+    """
+    hull = torch.maximum(predicted[..., 1], target[..., 1]) - torch.minimum(predicted[..., 0], target[..., 0])
+    apart = (predicted.mean(dim=-1) - target.mean(dim=-1)) / hull.clamp(min=1e-6)
+    return 1 - segment_overlap(predicted, target) + apart**2

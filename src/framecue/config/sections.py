@@ -211,6 +211,68 @@ class BlendConfig(Section):
     """Validation accuracy that may be given up for being nearer to the frozen model, in standard errors."""
 
 
+class LocalizationConfig(Section):
+    """Finding actions in untrimmed videos; read by task localization alone. `data` then means: source, the folder of
+    videos; annotations, the ground truth file; held_out, names whose segments are never trained on."""
+
+    train_subset: str = "training"
+    """Subset of the ground truth to train on, in any case; THUMOS14 trains on its validation subset."""
+    val_subset: str | None = None
+    """Subset for model selection; null = a part (data.val_fraction) of the training videos."""
+    test_subset: str | None = "validation"
+    """Subset to measure on; null = none."""
+    deduplicate: bool = False
+    """Remove ground-truth segments given twice, as OpenTAD and ActionFormer do and the official evaluator does not."""
+    blocked: UserPath | None = None
+    """File of videos, or of ambiguous videos and classes, left out of the ground truth."""
+    proposals: UserPath | None = None
+    """Classify these proposals (ActivityNet JSON, BSN CSV) instead of training a proposal network."""
+    train_parts: tuple[Literal["proposals", "classifier"], ...] = Field(
+        default=("proposals", "classifier"), min_length=1
+    )
+    """What is trained, jointly where both are; without "classifier" the frozen backbone names the proposals."""
+    window: int = Field(default=256, ge=8, le=100_000)
+    """Frame features the proposal network sees at once; longer videos are cut into overlapping windows."""
+    overlap: float = Field(default=0.5, ge=0, lt=1)
+    """Part of a window shared with the next; actions longer than it may be cut."""
+    width: int = Field(default=256, ge=8)
+    """Channels of the proposal network."""
+    levels: int = Field(default=6, ge=1, le=12)
+    """Levels of the temporal pyramid; each is half as long as the one before."""
+    stem_layers: NonNegativeInt = 2
+    """Convolution blocks before the pyramid."""
+    head_layers: NonNegativeInt = 2
+    """Convolutions of each of the two head towers."""
+    first_range: PositiveFloat = 4.0
+    """Boundary distances up to this many features belong to the first level; the range doubles at each level."""
+    center_radius: PositiveFloat = 1.5
+    """Points within this many strides of an action's center are positive (ActionFormer's center sampling)."""
+    windows_per_step: PositiveInt = 8
+    """Windows in a training step, beside `train.batch_size` segments for the classifier."""
+    location_weight: NonNegativeFloat = 1.0
+    """Weight of the boundary loss."""
+    quality_weight: NonNegativeFloat = 1.0
+    """Weight of the quality loss."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Dropout on the frame features that enter the proposal network, whole features of D at a time."""
+    jitter: float = Field(default=0.1, ge=0, lt=0.5)
+    """Largest shift of a training segment's ends, as a part of its length: the classifier meets imprecise proposals."""
+    context: float = Field(default=0.0, ge=0, le=1)
+    """Widening of a segment at each end before it is classified, as a part of its length."""
+    fusion_weights: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(default=(0.3, 0.5, 0.7, 1.0), min_length=1)
+    """Candidates w for the score proposal^(1 - w) * class^w; the best on the validation part is kept."""
+    max_proposals: PositiveInt = 200
+    """Proposals classified per window."""
+    max_segments: PositiveInt = 200
+    """Segments reported per video and measured."""
+    nms_sigma: PositiveFloat = 0.5
+    """How much overlap soft-NMS bears; AFSD takes 0.5 on THUMOS14, 0.85 on ActivityNet."""
+    tious: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(default=(0.3, 0.4, 0.5, 0.6, 0.7), min_length=1)
+    """Overlaps at which a segment counts as found; THUMOS14's five by default, ActivityNet has 0.5 to 0.95."""
+    external_scores: UserPath | None = None
+    """Video-level class scores of another, often supervised, classifier. Off by default, recorded when used."""
+
+
 class EvaluateConfig(Section):
     """What is measured after training."""
 
@@ -237,7 +299,7 @@ class EvaluateConfig(Section):
 class RunConfig(Section):
     """One run: task, seed, output folder and the sections."""
 
-    task: Literal["recognition"] = "recognition"
+    task: Literal["recognition", "localization"] = "recognition"
     """What is trained."""
     preset: RunPreset = "paper"
     """paper: the published method, exactly; robust: keeps what CLIP knew of unseen names. Keys given win over it."""
@@ -251,6 +313,7 @@ class RunConfig(Section):
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     blend: BlendConfig = BlendConfig()
+    localization: LocalizationConfig = LocalizationConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @model_validator(mode="before")
