@@ -100,8 +100,8 @@ def paired_iou(first: Array, second: Array) -> Array:
     overlap = np.minimum(first[:, 1], second[:, 1]) - np.maximum(first[:, 0], second[:, 0])
     overlap = np.clip(overlap, 0, None)
     union = (second[:, 1] - second[:, 0]) + (first[:, 1] - first[:, 0]) - overlap
-    same = (first == second).all(axis=1).astype(np.float64)
-    return np.divide(overlap, union, out=same, where=union > 0)
+    same_instant = ((first == second).all(axis=1) & (first[:, 0] == first[:, 1])).astype(np.float64)
+    return np.divide(overlap, union, out=same_instant, where=union > 0)
 
 
 @dataclass(frozen=True, eq=False)
