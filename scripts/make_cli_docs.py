@@ -12,7 +12,12 @@ from typer.testing import CliRunner
 from framecue.cli.main import VERBS, app
 
 TARGET = Path(__file__).parents[1] / "docs" / "cli.md"
-NESTED = {"data": ["check"], "train": ["recognition"], "convert": ["efficient-prompt"]}
+NESTED = {
+    "data": ["check"],
+    "train": ["recognition"],
+    "score": ["detections", "proposals"],
+    "convert": ["efficient-prompt"],
+}
 
 
 def help_of(*words: str) -> str:

@@ -1,0 +1,160 @@
+"""framecue score detections | proposals"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from framecue.cli.common import print_json
+
+if TYPE_CHECKING:
+    from framecue.tasks.score_files import ScoringRules
+
+app = typer.Typer(no_args_is_help=True, help="Score anyone's prediction files against ground truth.")
+
+GroundTruthFile = Annotated[
+    Path,
+    typer.Option("--ground-truth", metavar="GT", help="ActivityNet JSON, THUMOS14 or a table with a segment a row."),
+]
+Tiou = Annotated[str, typer.Option(help="activitynet (0.5:0.05:0.95), thumos14 (0.3:0.1:0.7), or numbers: '0.3,0.5'.")]
+Subset = Annotated[
+    str | None, typer.Option(help="The part to score, as 'validation', or 'all'; needed where the file has several.")
+]
+Deduplicate = Annotated[
+    bool, typer.Option("--deduplicate", help="Count ground truth that is given twice (to 1 ms) once.")
+]
+Blocked = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Videos to leave out on both sides: JSON list, or text with one a line."),
+]
+ThumosTest = Annotated[str, typer.Option(help="How many of THUMOS14's test videos count: 213, 212, 211 or 210.")]
+Invalid = Annotated[
+    Literal["keep", "drop", "refuse"],
+    typer.Option(help="Segments that end before they begin: keep them as misses, leave them out, or stop."),
+]
+SkipUnknown = Annotated[
+    bool, typer.Option("--skip-unknown-videos", help="Leave out predictions for videos outside the ground truth.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON on standard output.")]
+
+
+@app.callback()
+def _group() -> None:
+    """Score anyone's prediction files against ground truth."""
+
+
+@app.command()
+def detections(
+    ground_truth: GroundTruthFile,
+    predictions: Annotated[
+        Path, typer.Option(metavar="FILE", help="ActivityNet submission or video,start,end,label,score.")
+    ],
+    tiou: Tiou = "activitynet",
+    subset: Subset = None,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Say where the errors come from, by segment length.")
+    ] = False,
+    per_class: Annotated[bool, typer.Option("--per-class", help="A line for each class.")] = False,
+    class_agnostic: Annotated[bool, typer.Option("--class-agnostic", help="Score as if there were one class.")] = False,
+    deduplicate: Deduplicate = False,
+    blocked: Blocked = None,
+    thumos_test: ThumosTest = "213",
+    invalid: Invalid = "keep",
+    skip_unknown_videos: SkipUnknown = False,
+    json: AsJson = False,
+) -> None:
+    """Mean average precision of labelled, scored segments.
+
+    Equal to the official ActivityNet evaluator, by whose conventions it goes unless a switch says otherwise. Equal
+    scores rank in the order of the file. What is left out of either file, or is doubtful in it, is counted in a line
+    for each kind.
+    """
+    from framecue.cli.score_tables import print_detections
+    from framecue.tasks.score_files import score_detections
+
+    scored = score_detections(
+        ground_truth,
+        predictions,
+        tiou_thresholds=_thresholds(tiou),
+        rules=_rules(subset, deduplicate, blocked, thumos_test, invalid, skip_unknown_videos),
+        class_agnostic=class_agnostic,
+        errors=errors,
+    )
+    if json:
+        print_json(scored)
+    else:
+        print_detections(scored, per_class=per_class)
+
+
+@app.command()
+def proposals(
+    ground_truth: GroundTruthFile,
+    proposals: Annotated[
+        Path, typer.Option(metavar="FILE", help="As predictions, or a folder of xmin,xmax,score tables.")
+    ],
+    tiou: Tiou = "activitynet",
+    subset: Subset = None,
+    max_per_video: Annotated[
+        float | None, typer.Option(min=0.01, help="Where the curve ends.", show_default="all proposals")
+    ] = None,
+    deduplicate: Deduplicate = False,
+    blocked: Blocked = None,
+    thumos_test: ThumosTest = "213",
+    invalid: Invalid = "keep",
+    skip_unknown_videos: SkipUnknown = False,
+    json: AsJson = False,
+) -> None:
+    """Average recall over the average number of proposals per video (AR@AN) and the area under it (AUC).
+
+    Equal to the official ActivityNet evaluator: from each video the same share of its proposals is taken, best first,
+    and labels do not count.
+    """
+    from framecue.cli.score_tables import print_proposals
+    from framecue.tasks.score_files import score_proposals
+
+    scored = score_proposals(
+        ground_truth,
+        proposals,
+        tiou_thresholds=_thresholds(tiou),
+        rules=_rules(subset, deduplicate, blocked, thumos_test, invalid, skip_unknown_videos),
+        max_average_proposals=max_per_video,
+    )
+    if json:
+        print_json(scored)
+    else:
+        print_proposals(scored)
+
+
+def _thresholds(text: str) -> tuple[float, ...]:
+    from framecue.errors import UsageError
+    from framecue.metrics.detection import ACTIVITYNET_TIOU, THUMOS14_TIOU
+
+    known = {"activitynet": ACTIVITYNET_TIOU, "thumos14": THUMOS14_TIOU}
+    if text in known:
+        return known[text]
+    try:
+        values = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        values = ()
+    if not values or not all(0 < value <= 1 for value in values):
+        raise UsageError(f"--tiou must be activitynet, thumos14 or numbers in (0, 1] as '0.3,0.5', found '{text}'.")
+    return values
+
+
+def _rules(
+    subset: str | None,
+    deduplicate: bool,
+    blocked: Path | None,
+    thumos_test: str,
+    invalid: Literal["keep", "drop", "refuse"],
+    skip_unknown_videos: bool,
+) -> "ScoringRules":
+    from framecue.errors import UsageError
+    from framecue.tasks.score_files import ScoringRules
+
+    counts: dict[str, Literal[213, 212, 211, 210]] = {"213": 213, "212": 212, "211": 211, "210": 210}
+    if thumos_test not in counts:
+        raise UsageError(f"--thumos-test must be 213, 212, 211 or 210, found '{thumos_test}'.")
+    return ScoringRules(
+        subset, deduplicate, blocked, counts[thumos_test], invalid, "skip" if skip_unknown_videos else "wrong"
+    )

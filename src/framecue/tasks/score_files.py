@@ -1,0 +1,301 @@
+"""Anyone's prediction files against ground truth: files in, figures and a line for all that was left out, out."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from framecue.datasets.localization import DetectionFile, GroundTruth, read_detections, read_ground_truth
+from framecue.datasets.localization.blocked import blocked_entries
+from framecue.datasets.localization.notes import Invalid, Tally
+from framecue.datasets.localization.thumos import THUMOS_TEST_LEFT_OUT, ThumosTest
+from framecue.datasets.naming import shorten
+from framecue.errors import DatasetError, UsageError
+from framecue.metrics.detection import ACTIVITYNET_TIOU, detection_map
+from framecue.metrics.detection_errors import (
+    PREDICTION_KINDS,
+    TRUTH_KINDS,
+    DetectionErrors,
+    LengthTable,
+    detection_errors,
+)
+from framecue.metrics.proposals import average_recall
+from framecue.metrics.segment_table import Array, Integers, SegmentTable, segment_table
+from framecue.types import ScoredSegment
+
+
+@dataclass(frozen=True)
+class ScoringRules:
+    """Conventions on which evaluators differ; the defaults are the official ActivityNet evaluator's.
+
+    Attributes:
+        subset: the one to score; "all" takes every subset; None is for files of one subset.
+        deduplicate: count segments that the ground truth gives twice (to 1 ms) once.
+        blocked: list of videos to leave out, with the predictions for them.
+        thumos_test: how many of THUMOS14's test videos count.
+        invalid: what happens to segments that end before they begin.
+        unknown_videos: predictions for videos outside the ground truth are wrong ones, or skipped.
+    """
+
+    subset: str | None = None
+    deduplicate: bool = False
+    blocked: Path | None = None
+    thumos_test: ThumosTest = 213
+    invalid: Invalid = "keep"
+    unknown_videos: Literal["wrong", "skip"] = "wrong"
+
+
+OFFICIAL = ScoringRules()
+
+
+@dataclass(frozen=True)
+class _Match:
+    """What was read, ready to be tabulated; `notes` say what was left out or is doubtful."""
+
+    truth: GroundTruth
+    found: DetectionFile
+    results: Mapping[str, Sequence[ScoredSegment]]
+    rules: ScoringRules
+    notes: tuple[str, ...]
+
+    def tables(self, labels: Sequence[str] | None) -> tuple[SegmentTable, SegmentTable]:
+        """Ground truth and predictions; without `labels` as if there were one class."""
+        videos = {video.video_id: number for number, video in enumerate(self.truth.videos)}
+        numbers = None if labels is None else {label: number for number, label in enumerate(labels)}
+        truth = segment_table({video.video_id: video.segments for video in self.truth.videos}, videos, numbers)
+        return truth, segment_table(self.results, videos, numbers)
+
+    def durations(self) -> Array:
+        return np.array([video.duration_seconds or math.nan for video in self.truth.videos], dtype=np.float64)
+
+    def described(self, what: str) -> dict[str, Any]:
+        """The head of a result: what was scored, by which rules."""
+        rules = asdict(self.rules) | {"blocked": None if self.rules.blocked is None else str(self.rules.blocked)}
+        return {
+            "ground_truth": {
+                "file": str(self.truth.path),
+                "videos": len(self.truth.videos),
+                "segments": self.truth.num_segments,
+                "labels": len(self.truth.labels),
+                "subsets": self.truth.subsets,
+            },
+            what: {
+                "file": str(self.found.path),
+                "videos": len(self.results),
+                "segments": sum(map(len, self.results.values())),
+                "external_data": self.found.external_data,
+            },
+            "rules": rules,
+            "notes": list(self.notes),
+        }
+
+
+def score_detections(
+    ground_truth: str | Path,
+    predictions: str | Path,
+    *,
+    tiou_thresholds: Sequence[float] = ACTIVITYNET_TIOU,
+    rules: ScoringRules = OFFICIAL,
+    class_agnostic: bool = False,
+    errors: bool = False,
+) -> dict[str, Any]:
+    """mAP of a prediction file, for JSON: per threshold, per class, and if wanted where it goes wrong.
+
+    Args:
+        class_agnostic: as if all segments had one label, so only place and score count.
+        errors: add the error analysis, see `metrics.detection_errors`.
+
+    Raises:
+        DatasetError: a file cannot be read, there is no ground truth to score against, or the predictions have no
+            labels.
+        UsageError: the ground truth has several subsets and none was asked for.
+    """
+    matched = _read(Path(ground_truth), Path(predictions), rules)
+    labels = ["any label"] if class_agnostic else list(matched.truth.labels)
+    notes = [] if class_agnostic else _label_notes(matched)
+    truth, guesses = matched.tables(None if class_agnostic else labels)
+    result = detection_map(truth, guesses, num_classes=len(labels), tiou_thresholds=tiou_thresholds)
+    counts = [_per_label(table.label, len(labels)) for table in (truth, guesses)]
+    head = matched.described("predictions")
+    scored = {
+        "tiou_thresholds": result.tiou_thresholds.tolist(),
+        "mean_ap": result.mean_ap.tolist(),
+        "average_mean_ap": result.average,
+        "class_agnostic": class_agnostic,
+        "per_class": {
+            label: {
+                "ap": result.per_class[:, number].tolist(),
+                "average_ap": float(result.per_class[:, number].mean()),
+                "segments": counts[0][number],
+                "predictions": counts[1][number],
+            }
+            for number, label in enumerate(labels)
+        },
+    }
+    if errors:
+        found = detection_errors(
+            truth,
+            guesses,
+            num_classes=len(labels),
+            tiou_thresholds=tiou_thresholds,
+            duration_seconds=matched.durations(),
+        )
+        scored["errors"] = _errors_json(found)
+    return {**head, "notes": head["notes"] + notes, **scored}
+
+
+def score_proposals(
+    ground_truth: str | Path,
+    proposals: str | Path,
+    *,
+    tiou_thresholds: Sequence[float] = ACTIVITYNET_TIOU,
+    rules: ScoringRules = OFFICIAL,
+    max_average_proposals: float | None = None,
+) -> dict[str, Any]:
+    """AR@AN and AUC of a file of proposals, for JSON; predictions with labels do too, their labels do not count.
+
+    Raises:
+        DatasetError: a file cannot be read, or there is no ground truth or no proposal for its videos.
+        UsageError: the ground truth has several subsets and none was asked for.
+    """
+    matched = _read(Path(ground_truth), Path(proposals), rules)
+    truth, guesses = matched.tables(None)
+    try:
+        result = average_recall(
+            truth, guesses, tiou_thresholds=tiou_thresholds, max_average_proposals=max_average_proposals
+        )
+    except ValueError as error:
+        raise DatasetError(f"{proposals} cannot be scored: {error} Check the video ids and the limit.") from None
+    return {
+        **matched.described("proposals"),
+        "tiou_thresholds": result.tiou_thresholds.tolist(),
+        "average_recall_at": {str(number): value for number, value in result.average_recall_at.items()},
+        "auc": result.auc,
+        "proposals_per_video": result.proposals_per_video.tolist(),
+        "average_recall": result.average_recall.tolist(),
+        "recall_with_all": result.recall[:, -1].tolist(),
+    }
+
+
+def _read(ground_truth: Path, predictions: Path, rules: ScoringRules) -> _Match:
+    truth = read_ground_truth(
+        ground_truth,
+        subset=None if rules.subset == "all" else rules.subset,
+        deduplicate=rules.deduplicate,
+        invalid=rules.invalid,
+        blocked=rules.blocked,
+        thumos_test=rules.thumos_test,
+    )
+    if rules.subset is None and len(truth.subsets) > 1:
+        there = ", ".join(f"{name} ({count} videos)" for name, count in sorted(truth.subsets.items()))
+        raise UsageError(
+            f"{ground_truth} holds the subsets {there}; say which to score with --subset, or --subset all."
+        )
+    if truth.num_segments == 0:
+        raise DatasetError(f"{ground_truth} has no segment to be found in what was asked for. Check the subset.")
+    durations = {video.video_id: video.duration_seconds for video in truth.videos if video.duration_seconds}
+    found = read_detections(predictions, durations=durations, invalid=rules.invalid)
+    results, notes = _select(truth, found, rules)
+    return _Match(truth, found, results, rules, (*truth.notes, *found.notes, *notes))
+
+
+def _select(
+    truth: GroundTruth, found: DetectionFile, rules: ScoringRules
+) -> tuple[dict[str, list[ScoredSegment]], list[str]]:
+    """Predictions that count, in the order of the file, and a line for each kind that is doubtful or does not."""
+    known = {video.video_id for video in truth.videos}
+    blocked = blocked_entries(rules.blocked, Tally(found.path))
+    blocked |= {(video, None) for video in THUMOS_TEST_LEFT_OUT[rules.thumos_test]}
+    results: dict[str, list[ScoredSegment]] = {}
+    excluded, unknown = Counter[str](), Counter[str]()
+    for video, segments in found.results.items():
+        kept = [s for s in segments if not {(video, None), (video, s.label)} & blocked] if blocked else segments
+        excluded[video] = len(segments) - len(kept)
+        if video not in known and kept:
+            unknown[video] = len(kept)
+            kept = kept if rules.unknown_videos == "wrong" else []
+        if kept:
+            results[video] = kept
+    fate = "left out" if rules.unknown_videos == "skip" else "counted as wrong, as the official evaluator does"
+    missing = [video.video_id for video in truth.videos if video.segments and video.video_id not in results]
+    lines = [
+        _line(found.path, excluded, ("video that is blocked", "videos that are blocked"), "left out"),
+        _line(found.path, unknown, ("video outside the ground truth", "videos outside the ground truth"), fate),
+        f"{found.path}: nothing for {len(missing)} of the annotated videos ({shorten(missing)})." if missing else "",
+    ]
+    return results, [line for line in lines if line]
+
+
+def _line(path: Path, counts: Counter[str], one_or_many: tuple[str, str], fate: str) -> str:
+    """ "p.json: 12 predictions for 2 videos that are blocked (a, b): left out."; empty where there are none."""
+    names = [name for name, count in counts.items() if count]
+    predictions = "1 prediction" if counts.total() == 1 else f"{counts.total()} predictions"
+    what = f"{len(names)} {one_or_many[len(names) != 1]}"
+    return f"{path}: {predictions} for {what} ({shorten(names)}): {fate}." if names else ""
+
+
+def _label_notes(matched: _Match) -> list[str]:
+    """Labels on one side only.
+
+    Raises:
+        DatasetError: no prediction has a label.
+    """
+    path, known = matched.found.path, set(matched.truth.labels)
+    counts = Counter(segment.label for segments in matched.results.values() for segment in segments)
+    bare = counts.pop(None, 0)
+    if bare and not counts:
+        raise DatasetError(f"{path}: no prediction has a label. Score it as proposals, or with --class-agnostic.")
+    unknown = Counter({label: count for label, count in counts.items() if label is not None and label not in known})
+    never = sorted(known - set(counts))
+    words = "label that the ground truth has not", "labels that the ground truth has not"
+    lines = [
+        f"{path}: {bare} of the predictions have no label: left out." if bare else "",
+        _line(path, unknown, words, "left out; the official evaluator stops at them"),
+        f"{path}: {len(never)} of {len(known)} classes never predicted, AP 0 ({shorten(never)})." if never else "",
+    ]
+    return [line for line in lines if line]
+
+
+def _per_label(labels: Integers, num_labels: int) -> list[int]:
+    return np.bincount(labels[labels >= 0], minlength=num_labels).tolist()
+
+
+def _errors_json(errors: DetectionErrors) -> dict[str, Any]:
+    judged = errors.by_rank.sum(axis=0)
+    return {
+        "tiou": errors.tiou,
+        "background_below_tiou": errors.min_tiou,
+        "judged_per_segment": errors.per_instance,
+        "meaning": {"predictions": dict(PREDICTION_KINDS), "segments": dict(TRUTH_KINDS)},
+        "predictions": _named(PREDICTION_KINDS, judged),
+        "predictions_by_rank": [_named(PREDICTION_KINDS, row) for row in errors.by_rank],
+        "gain_if_removed": errors.gain,
+        "segments": _named(TRUTH_KINDS, np.bincount(errors.truth_kind, minlength=len(TRUTH_KINDS))),
+        "by_seconds": _lengths_json(errors.by_seconds),
+        "by_share_of_video": _lengths_json(errors.by_share),
+    }
+
+
+def _lengths_json(table: LengthTable) -> list[dict[str, Any]]:
+    """A row for each bin that is not empty; without bounds where the length is not known, without `below` the last."""
+    bounds = [
+        (low, high if math.isfinite(high) else None) for low, high in zip(table.edges, table.edges[1:], strict=False)
+    ]
+    return [
+        {
+            "from": low,
+            "below": high,
+            "segments": _named(TRUTH_KINDS, truth),
+            "predictions": _named(PREDICTION_KINDS, predictions),
+        }
+        for (low, high), truth, predictions in zip([*bounds, (None, None)], table.truth, table.predictions, strict=True)
+        if truth.sum() or predictions.sum()
+    ]
+
+
+def _named(kinds: Iterable[str], counts: Integers) -> dict[str, int]:
+    return dict(zip(kinds, counts.tolist(), strict=True))
