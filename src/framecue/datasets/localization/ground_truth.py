@@ -1,5 +1,6 @@
 """Annotated untrimmed videos from any file that the field uses, with its conventions as named switches."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from pathlib import Path
 from framecue.datasets.localization.blocked import Blocked, blocked_entries
 from framecue.datasets.localization.json_forms import read_json_videos
 from framecue.datasets.localization.notes import Invalid, Tally
-from framecue.datasets.localization.raw import RawVideo, label_of, number_of, times_of
+from framecue.datasets.localization.raw import RawVideo, label_of, number_of, times_of, video_id_of
 from framecue.datasets.localization.tables import read_table_videos
 from framecue.datasets.localization.thumos import (
     AMBIGUOUS,
@@ -17,7 +18,7 @@ from framecue.datasets.localization.thumos import (
     read_thumos_text,
     thumos_subset,
 )
-from framecue.datasets.naming import find_class, part_name, shorten
+from framecue.datasets.naming import class_key, find_class, part_name, shorten
 from framecue.errors import DatasetError, UsageError
 from framecue.types import AnnotatedVideo, Segment
 
@@ -66,18 +67,19 @@ def read_ground_truth(
 
     JSON: official ActivityNet; ActionFormer, OpenTAD and AFSD for THUMOS14; BMN's and MMAction2's without `database`.
     CSV or JSON lines with a row a segment: `video,start,end,label` and, if wanted, `subset,duration`; AFSD's
-    `val_Annotation.csv`. A folder of THUMOS14's official text files. THUMOS14's mark "Ambiguous" is never a class.
+    `val_Annotation.csv`, or the folder of both. A folder of THUMOS14's official text files. THUMOS14's mark "Ambiguous"
+    is never a class.
 
-    The defaults are those of the official ActivityNet evaluator, but for segments that end before they begin, which it
-    counts and no prediction can match.
+    The defaults are those of the official ActivityNet evaluator, but for segments that end no later than they begin (12
+    of ActivityNet 1.3's), which it counts with `invalid` "keep" and no prediction can match.
 
     Args:
         subset: the one to read, in any case; "train", "val", "test" and their long forms mean the same. None = all.
         deduplicate: leave out all but the first of a video's segments of one label whose times agree to 1 ms, as
             ActionFormer and OpenTAD do.
         clip: move the ends of segments that reach out of the video to its ends; what lies beyond it wholly is left out.
-        invalid: what happens to segments that end before they begin and to entries that cannot be understood; the
-            latter are never kept.
+        invalid: what happens to segments that end no later than they begin and to entries that cannot be understood;
+            the latter are never kept.
         blocked: videos left out, see `blocked.blocked_entries`.
         thumos_test: how many of THUMOS14's test videos count, see `THUMOS_TEST_LEFT_OUT`.
         separate_diving: leave out the segments of THUMOS14's Diving that are ones of CliffDiving too. The official
@@ -103,11 +105,15 @@ def read_ground_truth(
     found = _select_labels(found, blocked, labels, separate_diving, path, tally)
     found = [_without_doubles(video, deduplicate, tally) for video in found]
     names = tuple(sorted({segment.label for video in found for segment in video.segments}))
+    _count_spellings(names, tally)
     return GroundTruth(path, tuple(found), names, dict(counts), tally.lines())
 
 
 def _read(path: Path, tally: Tally, video_info: Path | None) -> list[RawVideo]:
-    if path.is_dir() or path.suffix.lower() == ".txt":
+    tables = sorted(path.glob("*_Annotation.csv")) if path.is_dir() else []
+    if tables:
+        raw = [video for table in tables for video in read_table_videos(table, tally)]
+    elif path.is_dir() or path.suffix.lower() == ".txt":
         raw = read_thumos_text(path, tally)
     elif path.suffix.lower() in (".csv", ".tsv", ".jsonl", ".ndjson"):
         raw = read_table_videos(path, tally)
@@ -120,7 +126,7 @@ def _read(path: Path, tally: Tally, video_info: Path | None) -> list[RawVideo]:
     return raw
 
 
-def find_subset(asked: str, known: Iterable[str], source: Path) -> str:
+def find_subset(asked: str, known: Iterable[str], source: object) -> str:
     """The subset that `asked` means: the same text, the same but for case, or another name of the same part.
 
     Raises:
@@ -151,6 +157,7 @@ def _select(
     tally: Tally,
 ) -> list[RawVideo]:
     """Videos that are not blocked, left out by `thumos_test`, or not asked for."""
+    asked = None if asked is None else {video_id_of(name, Tally(tally.source)) for name in asked}
     whole = {video for video, label in blocked_entries(blocked, tally) if label is None}
     kept = []
     for video in raw:
@@ -242,19 +249,30 @@ def _select_labels(
 
 def _without_doubles(video: AnnotatedVideo, deduplicate: bool, tally: Tally) -> AnnotatedVideo:
     segments: list[Segment] = []
+    near: dict[tuple[str, int], list[Segment]] = {}  # by label and start in steps as long as the tolerance
     for segment in video.segments:
-        if any(_same(segment, other) for other in segments):
+        step = math.floor(segment.start_seconds / _SAME_SECONDS)
+        others = (other for i in (step - 1, step, step + 1) for other in near.get((segment.label, i), ()))
+        if any(_same(segment, other) for other in others):
             times = f"{segment.start_seconds:g} to {segment.end_seconds:g} s"
             tally.add("deduplicated" if deduplicate else "double", f"{video.video_id}, {segment.label}, {times}")
             if deduplicate:
                 continue
+        near.setdefault((segment.label, step), []).append(segment)
         segments.append(segment)
     return replace(video, segments=tuple(segments))
 
 
 def _same(first: Segment, second: Segment) -> bool:
     return (
-        first.label == second.label
-        and abs(first.start_seconds - second.start_seconds) <= _SAME_SECONDS
+        abs(first.start_seconds - second.start_seconds) <= _SAME_SECONDS
         and abs(first.end_seconds - second.end_seconds) <= _SAME_SECONDS
     )
+
+
+def _count_spellings(names: Iterable[str], tally: Tally) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(class_key(name), name)
+        if other != name:
+            tally.add("spelling", f"'{name}' and '{other}'")

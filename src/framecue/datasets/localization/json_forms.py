@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from framecue.datasets.localization.notes import Tally
-from framecue.datasets.localization.raw import RawVideo, json_segments, read_json, video_id_of
+from framecue.datasets.localization.raw import RawVideo, json_segments, read_json, usable_id
 from framecue.datasets.localization.tables import read_video_info
 from framecue.datasets.naming import shorten
 from framecue.errors import DatasetError
@@ -28,12 +28,14 @@ def read_json_videos(path: Path, tally: Tally, video_info: Path | None = None) -
     info = read_video_info(info_path) if video_info or (not has_subsets and info_path.is_file()) else {}
     videos: dict[str, RawVideo] = {}
     for key, entry in database.items():
-        origin = f"{path}, video '{key}'"
+        origin = f"{path}, video {key!r}"
         annotations = entry.get("annotations") if isinstance(entry, dict) else None
         if not isinstance(annotations, list):
             tally.fault("entry", origin, "no list of annotations")
             continue
-        video_id = video_id_of(key, tally)
+        video_id = usable_id(key, origin, tally)
+        if video_id is None:
+            continue
         if video_id in videos:
             tally.fault("twice", origin, f"'{video_id}' with and without v_")
         subset = entry.get("subset")

@@ -1,9 +1,9 @@
 """What a reader left out or changed: counted by kind, one line each, with the first example."""
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-from framecue.errors import DatasetError
+from framecue.errors import DatasetError, UsageError
 
 Invalid = Literal["drop", "keep", "refuse"]
 """What happens to an entry that cannot be right: it is left out and counted, kept where it can be (an official
@@ -20,8 +20,8 @@ KINDS: dict[str, _Kind] = {
     "label": _Kind("label is not a text: left out", "labels are not texts: left out"),
     "time": _Kind("segment has no finite times: left out", "segments have no finite times: left out"),
     "score": _Kind("score is no finite number: left out", "scores are no finite numbers: left out"),
-    "empty": _Kind("segment ends before it begins: left out", "segments end before they begin: left out"),
-    "empty kept": _Kind("segment ends before it begins: kept", "segments end before they begin: kept"),
+    "empty": _Kind("segment ends no later than it begins: left out", "segments end no later than they begin: left out"),
+    "empty kept": _Kind("segment ends no later than it begins: kept", "segments end no later than they begin: kept"),
     "outside": _Kind("segment lies beyond the video: left out", "segments lie beyond their videos: left out"),
     "beyond": _Kind(
         "segment reaches out of its video: kept as it is", "segments reach out of their videos: kept as they are"
@@ -52,6 +52,14 @@ KINDS: dict[str, _Kind] = {
         "segment is of a class not asked for: left out", "segments are of classes not asked for: left out"
     ),
     "duration": _Kind("video has no usable duration", "videos have no usable duration"),
+    "undated": _Kind(
+        "video has fractions for times and no known duration: left out",
+        "videos have fractions for times and no known duration: left out",
+    ),
+    "spelling": _Kind(
+        "label differs from another in case, spaces or hyphens only: a class of its own",
+        "labels differ from others in case, spaces or hyphens only: classes of their own",
+    ),
     "twice": _Kind("key is given twice: the last counts", "keys are given twice: the last counts"),
     "prefix": _Kind(
         "video id has the prefix v_, which ActivityNet's own ids have not: read without it",
@@ -73,6 +81,8 @@ class Tally:
     """Counts by kind while one source is read."""
 
     def __init__(self, source: Path, invalid: Invalid = "drop") -> None:
+        if invalid not in get_args(Invalid):
+            raise UsageError(f"invalid must be {', '.join(get_args(Invalid))}, found {invalid!r}.")
         self.source, self.invalid = source, invalid
         self._counts: dict[str, int] = {}
         self._first: dict[str, str] = {}
@@ -80,7 +90,7 @@ class Tally:
     def add(self, kind: str, example: str) -> None:
         """One more of `kind`."""
         self._counts[kind] = self._counts.get(kind, 0) + 1
-        self._first.setdefault(kind, example)
+        self._first.setdefault(kind, _one_line(example))
 
     def fault(self, kind: str, origin: str, found: str) -> None:
         """One more that cannot be right.
@@ -90,7 +100,9 @@ class Tally:
         """
         if self.invalid == "refuse":
             what = KINDS[kind].one.partition(":")[0]
-            raise DatasetError(f"{origin}: {what}, found {found}. Fix it, or let such entries be left out.")
+            raise DatasetError(
+                _one_line(f'{origin}: {what}, found {found}. Fix it, or let such entries be left out (invalid="drop").')
+            )
         self.add(kind, f"{origin.removeprefix(f'{self.source}, ')}: {found}")
 
     def count(self, kind: str) -> int:
@@ -104,3 +116,7 @@ class Tally:
             for kind in KINDS
             if (number := self.count(kind))
         )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,14 @@ def video_id_of(text: str, tally: Tally) -> str:
     return text[2:]
 
 
+def usable_id(text: Any, origin: str, tally: Tally) -> str | None:
+    """`video_id_of`, or None where there is no id and the entry is left out."""
+    if isinstance(text, str) and text.strip() and is_text(text):
+        return video_id_of(text, tally)
+    tally.fault("entry", origin, f"no video id ({text!r})")
+    return None
+
+
 def read_json(path: Path, tally: Tally) -> Any:
     """A JSON file's value; keys that stand twice in an object are counted.
 
@@ -91,7 +100,7 @@ def json_segments(entries: Sequence[Any], video: str, tally: Tally) -> list[RawS
     for place, entry in enumerate(entries, start=1):
         times = entry.get("segment") if isinstance(entry, dict) else None
         if not isinstance(times, list | tuple) or len(times) != 2:
-            tally.fault("entry", f"{video}, segment {place}", f"{json.dumps(entry)[:60]}")
+            tally.fault("entry", f"{video}, segment {place}", reprlib.repr(entry))
             continue
         found.append(RawSegment(times[0], times[1], entry.get("label"), entry.get("score"), place))
     return found

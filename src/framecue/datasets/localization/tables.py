@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from framecue.datasets.faults import Report
 from framecue.datasets.localization.notes import Tally
-from framecue.datasets.localization.raw import RawSegment, RawVideo, number_of, video_id_of
+from framecue.datasets.localization.raw import RawSegment, RawVideo, number_of, usable_id, video_id_of
 from framecue.datasets.localization.thumos import AMBIGUOUS, THUMOS14_CLASSES
 from framecue.datasets.manifests import csv_rows, read_text
 from framecue.errors import DatasetError
@@ -39,20 +40,28 @@ def read_rows(path: Path, needed: tuple[str, ...], tally: Tally) -> Iterator[tup
 
     def check(origin: str, header: list[str]) -> list[str]:
         names = [name.lower().replace("-", "_") for name in header]
+        named = [name for name in names if name]
+        if len(set(named)) < len(named):
+            raise DatasetError(f"{origin}: two columns have the same name, found {', '.join(header)}. Rename one.")
         _check_fields(origin, names, needed)
         return names
 
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         rows = _json_rows(path, tally)
     else:
-        rows = csv_rows(path, check, report=lambda error: _count(error, path, tally))
+        rows = csv_rows(path, check, report=counting(tally))
     for line, row in rows:
         yield f"{path}:{line}", {field: _first(row, accepted) for field, accepted in COLUMNS.items()}
 
 
-def _count(error: DatasetError, path: Path, tally: Tally) -> None:
-    place, _, what = str(error).partition(": ")
-    tally.fault("entry", place, what.removesuffix("."))
+def counting(tally: Tally) -> Report:
+    """Counts rows of a CSV file that cannot be understood."""
+
+    def count(error: DatasetError) -> None:
+        place, _, what = str(error).partition(": ")
+        tally.fault("entry", place, what.partition(". ")[0])
+
+    return count
 
 
 def _check_fields(origin: str, names: list[str], needed: tuple[str, ...]) -> None:
@@ -104,15 +113,14 @@ def read_table_videos(path: Path, tally: Tally) -> list[RawVideo]:
     videos: dict[str, RawVideo] = {}
     segments: dict[str, list[RawSegment]] = {}
     for origin, row in read_rows(path, ("video", "start", "end", "label"), tally):
-        if not isinstance(row["video"], str):
-            tally.fault("entry", origin, f"no video id ({row['video']!r})")
+        video_id = usable_id(row["video"], origin, tally)
+        if video_id is None:
             continue
-        video_id = video_id_of(row["video"], tally)
         known = info.get(video_id, VideoInfo(None, None))
         duration, subset = row["duration"] or known.duration, row["subset"] or known.subset
         if video_id not in videos:
             segments[video_id] = []
-            videos[video_id] = RawVideo(video_id, duration, subset, segments[video_id], f"{path}, video '{video_id}'")
+            videos[video_id] = RawVideo(video_id, duration, subset, segments[video_id], f"{path}, video {video_id!r}")
         video = videos[video_id]
         if (subset, duration) != (video.subset, video.duration):
             tally.fault("conflict", origin, f"'{video_id}', {subset}, {duration}")
