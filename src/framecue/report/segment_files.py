@@ -1,0 +1,235 @@
+"""Segments found in videos as files that other programs read: JSON, CSV, ActivityNet submissions, WebVTT and SRT.
+
+Times are rounded to the microsecond, in subtitles to the millisecond; scores keep 9 digits, all that a float32 has.
+"""
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from framecue.errors import UsageError
+from framecue.files import write_text
+from framecue.types import Localization, ScoredSegment
+
+SegmentFormat = Literal["json", "csv", "activitynet", "vtt", "srt"]
+
+CSV_FIELDS = ("video", "start", "end", "label", "score")
+NO_LABEL = "action"  # subtitles of proposals, which have no name
+WORD_JOINER = "\N{WORD JOINER}"
+
+
+def to_json(answers: Sequence[Localization]) -> str:
+    """A list with an object for each video: its path, duration, the labels asked for, and segments, best first."""
+    videos = [
+        {
+            "video": str(answer.path),
+            "duration_seconds": _seconds(answer.duration_seconds),
+            "labels": list(answer.labels),
+            "segments": [
+                {
+                    "start_seconds": _seconds(found.start_seconds),
+                    "end_seconds": _seconds(found.end_seconds),
+                    "label": found.label,
+                    "score": _score(found.score),
+                }
+                for found in answer.segments
+            ],
+        }
+        for answer in answers
+    ]
+    return json.dumps(videos, indent=2, allow_nan=False) + "\n"
+
+
+def to_csv(answers: Sequence[Localization]) -> str:
+    """Lines `video,start,end,label,score` under a header; videos by the names of `video_ids`.
+
+    Names stand as they are, also those that begin with "=", "+", "-" or "@": a sign put before them would make other
+    names of them, and the file would no longer meet its ground truth. So import these columns as text where a
+    spreadsheet program is to open files of names that are not your own.
+    """
+    stream = io.StringIO()
+    lines = csv.writer(stream, lineterminator="\n")
+    lines.writerow(CSV_FIELDS)
+    for video_id, answer in zip(video_ids(answers), answers, strict=True):
+        for found in answer.segments:
+            times = _seconds(found.start_seconds), _seconds(found.end_seconds)
+            lines.writerow([video_id, *times, _as_utf8(found.label or ""), _score(found.score)])
+    return stream.getvalue()
+
+
+def to_activitynet(answers: Sequence[Localization], *, external_data: str | None = None) -> str:
+    """A submission as the official evaluator reads it; a video in which nothing was found has an empty list.
+
+    Args:
+        external_data: what was used of data from outside, such as another program's video-level scores; None = nothing.
+    """
+    results = {
+        video_id: [_official(found) for found in answer.segments]
+        for video_id, answer in zip(video_ids(answers), answers, strict=True)
+    }
+    used = {"used": external_data is not None, "details": external_data or ""}
+    content = {"version": "VERSION 1.3", "results": results, "external_data": used}
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def _official(found: ScoredSegment) -> dict[str, Any]:
+    label = {} if found.label is None else {"label": found.label}
+    times = [_seconds(found.start_seconds), _seconds(found.end_seconds)]
+    return {**label, "score": _score(found.score), "segment": times}
+
+
+def to_webvtt(answer: Localization) -> str:
+    """Subtitles for browsers: a cue for each segment, by time; cues overlap where segments do.
+
+    Labels are escaped as the standard asks. A cue takes a millisecond at least, for a shorter one is no cue.
+    """
+    cues = [
+        f"{_clock(start, '.')} --> {_clock(end, '.')}\n{_escaped(text, _VTT_ESCAPES)}\n"
+        for start, end, text in _cues(answer)
+    ]
+    return "\n".join(["WEBVTT\n", *cues])
+
+
+def to_srt(answer: Localization) -> str:
+    """Subtitles for players: numbered cues as in `to_webvtt`.
+
+    SRT has no escapes, and players take "<i>" and "{\\an8}" for formatting; a word joiner, which nobody sees, breaks
+    what looks like one.
+    """
+    cues = [
+        f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{_escaped(text, _SRT_ESCAPES)}\n"
+        for number, (start, end, text) in enumerate(_cues(answer), start=1)
+    ]
+    return "\n".join(cues)
+
+
+_VTT_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_SRT_ESCAPES = {"<": "<" + WORD_JOINER, "{": "{" + WORD_JOINER, "-->": f"--{WORD_JOINER}>"}
+
+
+def _cues(answer: Localization) -> list[tuple[int, int, str]]:
+    """(start in milliseconds, end in milliseconds, text), by start, then end; the better of two alike first."""
+    cues = []
+    for found in answer.segments:
+        start = max(0, round(1000 * found.start_seconds))
+        end = max(start + 1, round(1000 * found.end_seconds))
+        cues.append((start, end, -found.score, f"{found.label or NO_LABEL} ({found.score:.2f})"))
+    return [(start, end, text) for start, end, _, text in sorted(cues)]
+
+
+def _clock(milliseconds: int, point: str) -> str:
+    """Hours, two digits or as many as it takes, minutes, seconds and thousandths."""
+    seconds, thousandths = divmod(milliseconds, 1000)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{point}{thousandths:03}"
+
+
+def _escaped(text: str, escapes: Mapping[str, str]) -> str:
+    """One line of text: line ends and other control signs, which would end a cue, become spaces."""
+    line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", _as_utf8(text)).split())
+    return re.sub("|".join(map(re.escape, escapes)), lambda match: escapes[match[0]], line)
+
+
+ONE_FILE: dict[str, Callable[[Sequence[Localization]], str]] = {
+    "json": to_json,
+    "csv": to_csv,
+    "activitynet": to_activitynet,
+}
+"""Formats with one file for all videos."""
+FILE_PER_VIDEO: dict[str, Callable[[Localization], str]] = {"vtt": to_webvtt, "srt": to_srt}
+"""Formats with a file for each video, by the ending of its name."""
+
+
+def write_segments(
+    answers: Sequence[Localization], format: SegmentFormat, out: Path | str, *, external_data: str | None = None
+) -> list[Path]:
+    """Write the answers; files that exist are replaced.
+
+    Args:
+        out: the file; for "vtt" and "srt" of other than one video, or where it is a folder, the folder, in which each
+            video's file is called as `video_ids` says.
+        external_data: as in `to_activitynet`, the only format that says it.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UsageError: an unknown format, or a folder where a file is needed, or a file where a folder is.
+    """
+    out = Path(out)
+    if format in ONE_FILE:
+        if out.is_dir():
+            raise UsageError(f"{out}: {format} is one file for all videos, and this is a folder; name a file in it.")
+        whole = to_activitynet(answers, external_data=external_data) if format == "activitynet" else None
+        texts = {out: whole or ONE_FILE[format](answers)}
+    elif format in FILE_PER_VIDEO:
+        texts = _texts_by_video(answers, format, out)
+    else:
+        raise UsageError(f"{format!r}: segments are written as {', '.join(get_args(SegmentFormat))}; choose one.")
+    for path, text in texts.items():
+        write_text(path, text)
+    return list(texts)
+
+
+def _texts_by_video(answers: Sequence[Localization], ending: str, out: Path) -> dict[Path, str]:
+    if len(answers) == 1 and not out.is_dir():
+        return {out: FILE_PER_VIDEO[ending](answers[0])}
+    if out.exists() and not out.is_dir():
+        raise UsageError(
+            f"{out}: {ending} is one file for each video, and {len(answers)} videos need a folder, not this file."
+        )
+    names = _numbered([name.replace("/", "_") for name in video_ids(answers)])
+    pairs = zip(names, answers, strict=True)
+    return {out / f"{name}.{ending}": FILE_PER_VIDEO[ending](answer) for name, answer in pairs}
+
+
+def video_ids(answers: Sequence[Localization]) -> list[str]:
+    """A name for each video: the file's name without its ending, and more of its path where that is not its alone.
+
+    Files of one path, which nothing tells apart, are numbered: "clip", "clip#2".
+    """
+    depths = [0] * len(answers)
+    while True:
+        ids = [_id_of(answer.path, depth) for answer, depth in zip(answers, depths, strict=True)]
+        count = Counter(ids)
+        shared = [i for i, name in enumerate(ids) if count[name] > 1 and depths[i] < len(answers[i].path.parts)]
+        if not shared:
+            return _numbered(ids)
+        for i in shared:
+            depths[i] += 1
+
+
+def _id_of(path: Path, depth: int) -> str:
+    """The stem at depth 0, else the last `depth` parts of the path."""
+    return _as_utf8("/".join(path.parts[-depth:]).replace("//", "/") if depth else path.stem)
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """The names, those that came before with "#2", "#3", ... behind them."""
+    seen: set[str] = set()
+    numbered = []
+    for name in names:
+        unique, number = name, 1
+        while unique in seen:
+            number += 1
+            unique = f"{name}#{number}"
+        seen.add(unique)
+        numbered.append(unique)
+    return numbered
+
+
+def _as_utf8(text: str) -> str:
+    """File names may hold bytes that are no text; they are written as "\\udcff"."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _seconds(value: float) -> float:
+    return round(float(value), 6)
+
+
+def _score(value: float) -> float:
+    return float(f"{value:.9g}")
