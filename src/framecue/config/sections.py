@@ -225,6 +225,8 @@ class LocalizationConfig(Section):
     """Remove ground-truth segments given twice, as OpenTAD and ActionFormer do and the official evaluator does not."""
     blocked: UserPath | None = None
     """File of videos, or of ambiguous videos and classes, left out of the ground truth."""
+    thumos_test: Literal[213, 212, 211, 210] = 213
+    """How many of THUMOS14's test videos count; papers differ in leaving out ones with doubtful annotations."""
     proposals: UserPath | None = None
     """Classify these proposals (ActivityNet JSON, BSN CSV) instead of training a proposal network."""
     train_parts: tuple[Literal["proposals", "classifier"], ...] = Field(
@@ -271,6 +273,14 @@ class LocalizationConfig(Section):
     """Overlaps at which a segment counts as found; THUMOS14's five by default, ActivityNet has 0.5 to 0.95."""
     external_scores: UserPath | None = None
     """Video-level class scores of another, often supervised, classifier. Off by default, recorded when used."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "LocalizationConfig":
+        if self.test_subset is not None and self.test_subset.lower() == self.train_subset.lower():
+            raise ValueError(
+                "'localization.test_subset' must not be the training subset; null measures on the validation part"
+            )
+        return self
 
 
 class EvaluateConfig(Section):

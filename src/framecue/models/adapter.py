@@ -10,17 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import nn
 
 import framecue
 from framecue.backbone import Backbone
-from framecue.config import ModelConfig, SamplingText
+from framecue.config import LocalizationConfig, ModelConfig, SamplingText
 from framecue.errors import AdapterError, MakerMismatchError
 from framecue.files import write_bytes, write_text
-from framecue.models.builders import build_model
+from framecue.models.builders import build_localization, build_model
 from framecue.models.handcrafted import Handcrafted
+from framecue.models.localization import LocalizationModel
 from framecue.models.video_text import VideoTextModel
 
 TENSORS, CARD = "adapter.safetensors", "adapter.json"
@@ -40,6 +42,9 @@ class AdapterCard(BaseModel):
         class_names: the names it was trained on, in score order.
         templates, descriptions: handcrafted texts, where the model's embeddings hold a part of them.
         rejection: rule for "none of these", fitted on validation videos; None where there is none.
+        localization: sizes of the proposal network, windows, suppression; of task localization alone.
+        fusion_weight: how much the class counts in a segment's score, chosen on validation.
+        min_score: least score of a segment that is reported, chosen on validation; None = all are.
         framecue_version, git_revision: of the code that wrote it; no revision outside a checkout.
         config: the resolved run config, as plain data.
         metrics: measured numbers, with how they were measured.
@@ -47,8 +52,8 @@ class AdapterCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format_version: Literal[1, 2] = 2
-    task: Literal["recognition"] = "recognition"
+    format_version: Literal[1, 2, 3] = 3
+    task: Literal["recognition", "localization"] = "recognition"
     backbone: str
     backbone_hash: str
     preprocessing: str
@@ -59,13 +64,22 @@ class AdapterCard(BaseModel):
     templates: tuple[str, ...] = ()
     descriptions: dict[str, tuple[str, ...]] = {}
     rejection: dict[str, Any] | None = None
+    localization: LocalizationConfig | None = None
+    fusion_weight: float = Field(default=0.5, ge=0, le=1)
+    min_score: float | None = None
     framecue_version: str = framecue.__version__
     git_revision: str | None = None
     config: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
 
+    @model_validator(mode="after")
+    def _check(self) -> "AdapterCard":
+        if (self.task == "localization") != (self.localization is not None):
+            raise ValueError(f"the section localization belongs to task localization alone, found task {self.task}")
+        return self
 
-def save_adapter(folder: str | Path, model: VideoTextModel, card: AdapterCard) -> None:
+
+def save_adapter(folder: str | Path, model: nn.Module, card: AdapterCard) -> None:
     """Write an adapter folder; an older card goes first, the new one comes last: a folder with a card is whole."""
     folder = Path(folder)
     (folder / CARD).unlink(missing_ok=True)
@@ -97,7 +111,19 @@ def read_card(folder: str | Path) -> AdapterCard:
 
 
 def load_adapter(folder: str | Path, backbone: Backbone, card: AdapterCard | None = None) -> VideoTextModel:
-    """Rebuild the model of an adapter on its backbone.
+    """Rebuild the model of an adapter on its backbone; of a localization adapter, the part that names segments.
+
+    Raises:
+        AdapterError, MakerMismatchError: as `load_whole_adapter`.
+    """
+    model = load_whole_adapter(folder, backbone, card)
+    return model.classifier if isinstance(model, LocalizationModel) else model
+
+
+def load_whole_adapter(
+    folder: str | Path, backbone: Backbone, card: AdapterCard | None = None
+) -> VideoTextModel | LocalizationModel:
+    """Rebuild all of an adapter on its backbone; which of the two follows from its task.
 
     Raises:
         AdapterError: tensors missing, damaged, not finite, or of other shapes than the card says.
@@ -121,7 +147,11 @@ def load_adapter(folder: str | Path, backbone: Backbone, card: AdapterCard | Non
             f"Adapter {folder}: {CARD} must name templates where model.handcrafted_weight is above 0, found none; "
             "fetch or train it again."
         )
-    model = build_model(card.model, backbone, seed=0, handcrafted=handcrafted)
+    model: VideoTextModel | LocalizationModel
+    if card.localization is not None:
+        model = build_localization(card.model, card.localization, backbone, seed=0, handcrafted=handcrafted)
+    else:
+        model = build_model(card.model, backbone, seed=0, handcrafted=handcrafted)
     try:
         tensors = load_file(folder / TENSORS)
         model.load_state_dict(tensors, strict=True)

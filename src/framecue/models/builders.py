@@ -3,10 +3,12 @@
 import torch
 
 from framecue.backbone import Backbone
-from framecue.config import ModelConfig
+from framecue.config import LocalizationConfig, ModelConfig
 from framecue.errors import ConfigError
 from framecue.models.handcrafted import Handcrafted
+from framecue.models.localization import LocalizationModel
 from framecue.models.prompt import PromptVectors
+from framecue.models.proposals import ProposalNetwork
 from framecue.models.temporal import TemporalTransformer
 from framecue.models.video_text import VideoTextModel
 
@@ -67,3 +69,36 @@ def build_model(
         handcrafted_weight=config.handcrafted_weight,
     )
     return model.to(backbone.device)
+
+
+def build_localization(
+    config: ModelConfig,
+    localization: LocalizationConfig,
+    backbone: Backbone,
+    *,
+    seed: int | None = None,
+    handcrafted: Handcrafted | None = None,
+) -> LocalizationModel:
+    """Both stages with fresh weights; without a proposal network where proposals are imported or not trained.
+
+    Args:
+        seed, handcrafted: as `build_model` takes them.
+
+    Raises:
+        ConfigError: as `build_model`.
+    """
+    classifier = build_model(config, backbone, seed=seed, handcrafted=handcrafted)
+    if "proposals" not in localization.train_parts or localization.proposals is not None:
+        return LocalizationModel(classifier, None)
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
+        network = ProposalNetwork(
+            backbone.embed_dim,
+            width=localization.width,
+            levels=localization.levels,
+            stem_layers=localization.stem_layers,
+            head_layers=localization.head_layers,
+            dropout=localization.dropout,
+        )
+    return LocalizationModel(classifier, network.to(backbone.device))

@@ -1,0 +1,239 @@
+"""From a run config to annotated videos with stored features, by use; what was left out is listed, always."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from framecue.backbone import Backbone
+from framecue.config import RunConfig
+from framecue.datasets.localization import GroundTruth, check_span, match_files, read_ground_truth
+from framecue.datasets.naming import find_class, shorten
+from framecue.datasets.untrimmed_set import UntrimmedSet
+from framecue.errors import DatasetError
+from framecue.features.extract import ExtractionProgress
+from framecue.tasks.recognition_data import StoredFeatures, stored_features
+from framecue.types import AnnotatedVideo, Record, Segment, Skipped
+
+GROUND_TRUTH = "ground_truth.json"
+
+
+@dataclass(frozen=True, eq=False)
+class LocalizationParts:
+    """Annotated videos by use, before any feature is looked at.
+
+    Attributes:
+        train, val, test: with the segments of seen names.
+        novel: test videos with segments of held-out names, and these alone; they choose nothing and train nothing.
+        ignored: of each training video, segments of names that are not trained on.
+        class_names, novel_names: in score order.
+        skipped: videos without a file.
+        notes: a line for each kind of thing that was left out or changed.
+    """
+
+    train: list[AnnotatedVideo]
+    val: list[AnnotatedVideo]
+    test: list[AnnotatedVideo]
+    novel: list[AnnotatedVideo]
+    ignored: list[tuple[Segment, ...]]
+    class_names: tuple[str, ...]
+    novel_names: tuple[str, ...]
+    skipped: list[Skipped]
+    notes: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class LocalizationData:
+    """The parts with their features; `val`, `test` and `novel` may be empty."""
+
+    train: UntrimmedSet
+    val: UntrimmedSet
+    test: UntrimmedSet
+    novel: UntrimmedSet
+    skipped: list[Skipped]
+    notes: list[str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All class names, trained on or held out."""
+        return self.train.class_names + self.novel.class_names
+
+
+def read_localization_parts(config: RunConfig) -> LocalizationParts:
+    """Annotated videos of a run, parted. A video belongs to one part.
+
+    Of `data.held_out` (and, with `data.classes`, of all names not in it) segments in training videos are neither action
+    nor background; training videos with no others, and validation videos that show any, are left out.
+
+    Raises:
+        DatasetError: the ground truth or the folder of videos cannot be used, or leaves nothing to train on.
+    """
+    wanted = config.localization
+    source = ground_truth_path(config)
+    named = [wanted.train_subset, *filter(None, (wanted.val_subset, wanted.test_subset))]
+    # What reaches out of a video is cut to it where it is learned, and kept as it is where it is to be found.
+    truths = {name: _read(config, source, name, clip=name == wanted.train_subset) for name in dict.fromkeys(named)}
+    known = sorted({label for truth in truths.values() for label in truth.labels})
+    novel_names = sorted({find_class(name, known, asked_by="data.held_out") for name in config.data.held_out})
+    chosen = known
+    if config.data.classes is not None:
+        chosen = sorted({find_class(name, known, asked_by="data.classes") for name in config.data.classes})
+    seen = set(chosen) - set(novel_names)
+    notes = list(dict.fromkeys(line for truth in truths.values() for line in truth.notes))
+    files = {name: match_files(truth.videos, config.data.source) for name, truth in truths.items()}
+    skipped = [item for _, absent in files.values() for item in absent]
+    _require_files(config, skipped, [video for videos, _ in files.values() for video in videos])
+
+    learned = [video for video in files[wanted.train_subset][0] if _learnable(video, seen)]
+    if wanted.val_subset is not None:
+        train, val = learned, list(files[wanted.val_subset][0])
+    else:
+        train, val = _split_off_val(config, learned)
+    val = [video for video in val if all(segment.label in seen for segment in video.segments)]
+    test = list(files[wanted.test_subset][0]) if wanted.test_subset is not None else []
+    class_names = tuple(sorted({s.label for video in train for s in video.segments} & seen))
+    if not class_names:
+        raise DatasetError(
+            f"{source}: no segment of '{wanted.train_subset}' is left to train on; check localization.train_subset, "
+            "data.classes and data.held_out."
+        )
+    measured = set(class_names)
+    return LocalizationParts(
+        train=[_only(video, measured) for video in train],
+        val=[_only(video, measured) for video in val],
+        test=_with_names(test, measured, notes, "test"),
+        novel=[video for video in (_only(video, set(novel_names)) for video in test) if video.segments],
+        ignored=[tuple(s for s in video.segments if s.label not in measured) for video in train],
+        class_names=class_names,
+        novel_names=tuple(novel_names),
+        skipped=skipped,
+        notes=notes,
+    )
+
+
+def prepare_localization(
+    config: RunConfig, backbone: Backbone, *, progress: Callable[[ExtractionProgress], None] | None = None
+) -> LocalizationData:
+    """The parts of a run with their features; what is not stored yet is extracted first.
+
+    Unreadable videos are left out and listed. Features that do not span what was annotated are noted, and left out of
+    training, where they would teach wrong places.
+
+    Raises:
+        DatasetError: as `read_localization_parts`, or no training video is readable.
+        MakerMismatchError: the store holds features of another maker.
+    """
+    parts = read_localization_parts(config)
+    everything = [*parts.train, *parts.val, *parts.test, *parts.novel]
+    records = [Record(video.path, None) for video in everything if video.path is not None]
+    stored = stored_features(config, backbone, records, progress=progress)
+    data = LocalizationData(
+        _feature_set(parts.train, parts.class_names, stored, parts.ignored),
+        _feature_set(parts.val, parts.class_names, stored),
+        _feature_set(parts.test, parts.class_names, stored),
+        _feature_set(parts.novel, parts.novel_names, stored),
+        [*parts.skipped, *stored.skipped],
+        [*parts.notes],
+    )
+    fitting = _note_spans(data)
+    if len(fitting) < len(data.train):
+        videos, ignored = [data.train.videos[row] for row in fitting], [data.train.ignored[row] for row in fitting]
+        data = replace(data, train=_feature_set(videos, parts.class_names, stored, ignored))
+    lost = sorted(set(parts.class_names) - {s.label for video in data.train.videos for s in video.segments})
+    if lost:
+        raise DatasetError(
+            f"No usable training video is left of {shorten(lost, 3)}; {len(data.skipped)} were skipped. "
+            "Replace the files or leave the classes out (data.classes)."
+        )
+    return data
+
+
+def ground_truth_path(config: RunConfig) -> Path:
+    """`data.annotations`, or ground_truth.json in the folder of videos.
+
+    Raises:
+        DatasetError: neither is there.
+    """
+    path = config.data.annotations or config.data.source / GROUND_TRUTH
+    if not path.exists():
+        raise DatasetError(
+            f"{path} must be the ground truth of localization, found nothing there; name it in data.annotations."
+        )
+    return path
+
+
+def _read(config: RunConfig, source: Path, subset: str, *, clip: bool) -> GroundTruth:
+    wanted = config.localization
+    return read_ground_truth(
+        source,
+        subset=subset,
+        deduplicate=wanted.deduplicate,
+        clip=clip,
+        blocked=wanted.blocked,
+        thumos_test=wanted.thumos_test,
+    )
+
+
+def _require_files(config: RunConfig, skipped: Sequence[Skipped], found: Sequence[AnnotatedVideo]) -> None:
+    if not skipped:
+        return
+    first = f"{skipped[0].path.name}: {skipped[0].reason}"
+    if not found:
+        raise DatasetError(f"None of the {len(skipped)} annotated videos is there ({first}); check data.source.")
+    if config.data.missing == "error":
+        raise DatasetError(
+            f"{len(skipped)} of the {len(skipped) + len(found)} annotated videos are missing ({first}). "
+            "Fix the files, or set data.missing=skip to go on without them."
+        )
+
+
+def _learnable(video: AnnotatedVideo, seen: set[str]) -> bool:
+    """Whether there is something to learn from it: a seen action, or that there is none at all."""
+    return not video.segments or any(segment.label in seen for segment in video.segments)
+
+
+def _split_off_val(config: RunConfig, learned: list[AnnotatedVideo]) -> tuple[list[AnnotatedVideo], list[AnnotatedVideo]]:
+    """A part of the training videos for model selection, drawn from the seed."""
+    count = round(config.data.val_fraction * len(learned))
+    order = np.random.default_rng((config.seed, 30)).permutation(len(learned)).tolist()
+    return [learned[row] for row in sorted(order[count:])], [learned[row] for row in sorted(order[:count])]
+
+
+def _with_names(videos: Sequence[AnnotatedVideo], names: set[str], notes: list[str], part: str) -> list[AnnotatedVideo]:
+    """Videos with a segment of `names`, and those without any segment, where nothing is to be found."""
+    kept = [video for video in videos if not video.segments or any(s.label in names for s in video.segments)]
+    if len(kept) < len(videos):
+        notes.append(
+            f"{len(videos) - len(kept)} of {len(videos)} {part} videos show other names alone and do not count."
+        )
+    return [_only(video, names) for video in kept]
+
+
+def _only(video: AnnotatedVideo, names: set[str]) -> AnnotatedVideo:
+    return replace(video, segments=tuple(segment for segment in video.segments if segment.label in names))
+
+
+def _feature_set(
+    videos: Sequence[AnnotatedVideo],
+    names: Sequence[str],
+    stored: StoredFeatures,
+    ignored: Sequence[tuple[Segment, ...]] | None = None,
+) -> UntrimmedSet:
+    rows = [row for row, video in enumerate(videos) if video.path in stored.hashes]
+    kept = [videos[row] for row in rows]
+    hashes = [stored.hashes[video.path] for video in kept if video.path is not None]
+    return UntrimmedSet(kept, hashes, names, stored.fetch, [ignored[row] for row in rows] if ignored else None)
+
+
+def _note_spans(data: LocalizationData) -> list[int]:
+    """Notes every video whose features do not span what was annotated; gives the training rows where they do."""
+    fitting = []
+    for part in (data.train, data.val, data.test, data.novel):
+        for row, video in enumerate(part.videos):
+            line = check_span(video, part.features([row])[0].duration_seconds)
+            if line is not None and line not in data.notes:
+                data.notes.append(line + (" It is left out of training." if part is data.train else ""))
+            if line is None and part is data.train:
+                fitting.append(row)
+    return fitting
