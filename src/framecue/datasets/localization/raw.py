@@ -6,6 +6,7 @@ import re
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -133,7 +134,12 @@ def times_of(video: RawVideo, segment: RawSegment, tally: Tally) -> tuple[float,
 def label_of(video: RawVideo, segment: RawSegment, tally: Tally) -> str | None:
     """The label without white space around it, or None where the entry is left out."""
     label = segment.label
-    if isinstance(label, str) and label.strip() and is_text(label):
-        return label.strip()
+    if isinstance(label, str) and (text := _clean(label)):
+        return text
     tally.fault("label", video.origin_of(segment), repr(label)[:60])
     return None
+
+
+@lru_cache(maxsize=4096)  # few classes, named very often
+def _clean(label: str) -> str:
+    return label.strip() if is_text(label) else ""
