@@ -1,7 +1,8 @@
 """Load once, ask many times: `framecue.load(...)` gives a `Predictor` for one's own files."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,17 @@ from framecue.models.adapter import CARD, AdapterCard, load_adapter, read_card
 from framecue.models.handcrafted import template_embeddings
 from framecue.models.video_text import VideoTextModel
 from framecue.tasks.evaluation import rejection_rule
+from framecue.tasks.localize_video import LocalizerParts, SecondsDone, localize_video
 from framecue.tasks.recognition import average_views, score_views
 from framecue.tasks.rejection import apply_rejection
-from framecue.types import Classification, FrameFeatures, Skipped
+from framecue.tasks.spotting import adapter_parts, frozen_parts
+from framecue.tasks.streaming import GatherSettings
+from framecue.types import Classification, FrameFeatures, Localization, ScoredSegment, Skipped
 
 DEFAULT_BACKBONE = "openai/clip-vit-base-patch16"
 ZERO_SHOT_SAMPLING = "uniform:16"
 ZERO_SHOT_WINDOW = 16
+MAX_SEGMENTS = GatherSettings().max_segments
 DEFAULT_TEMPLATES = EvaluateConfig().templates
 
 
@@ -82,6 +87,7 @@ class Predictor:
     ) -> None:
         self.backbone, self.model, self.card, self.templates = backbone, model, card, tuple(templates)
         self._text: dict[tuple[str, ...], torch.Tensor] = {}
+        self._parts: dict[tuple[str, ...], LocalizerParts] = {}
         self._rejection = rejection_rule(card) if card else None
 
     @property
@@ -157,6 +163,95 @@ class Predictor:
                 yield self.classify(path, names, top_k=top_k)
             except VideoError as error:
                 yield Skipped.because(Path(path), error)
+
+    def localize(
+        self,
+        path: str | Path,
+        labels: Iterable[str] | None = None,
+        *,
+        min_score: float | None = None,
+        max_segments: int = MAX_SEGMENTS,
+        proposals: Sequence[ScoredSegment] | None = None,
+        curves: bool = False,
+        on_progress: SecondsDone | None = None,
+    ) -> Localization:
+        """Where in a video, however long, the named actions are; segments best first, none where none is seen.
+
+        Args:
+            labels: any names; None = the adapter's own classes.
+            min_score: segments whose score is not above it are left out; None = what was found to be sure enough, 0 to
+                take all, as scorers of mAP need them. Of somebody else's proposals all are taken by default.
+            proposals: segments to be named, scored in [0, 1]; None = they are looked for.
+            curves: keep the score of each label over time.
+            on_progress: called with the seconds of the video that are done, and its length.
+
+        Raises:
+            UsageError: as `classify`; or proposals with other scores.
+            VideoError: the file cannot be read.
+            PromptTooLongError: a label does not fit the text tower.
+        """
+        parts = self._localizer_parts(self._labels(labels))
+        if min_score is None:
+            min_score = parts.min_score if proposals is None else 0.0
+        settings = GatherSettings(min_score=min_score, max_segments=max_segments)
+        return localize_video(
+            Path(path),
+            self.backbone,
+            parts,
+            settings=settings,
+            proposals=proposals,
+            curves=curves,
+            on_progress=on_progress,
+        )
+
+    def localize_many(
+        self,
+        paths: Iterable[str | Path],
+        labels: Iterable[str] | None = None,
+        *,
+        min_score: float | None = None,
+        max_segments: int = MAX_SEGMENTS,
+        proposals: Mapping[str, Sequence[ScoredSegment]] | None = None,
+        curves: bool = False,
+        on_progress: Callable[[Path, float, float], None] | None = None,
+    ) -> Iterator[Localization | Skipped]:
+        """`localize` for each file in turn; an unreadable one gives a `Skipped` with the reason, and the rest go on.
+
+        Args:
+            proposals: by the file's name without its ending; a video that is not named there has none.
+            on_progress: called with the file, the seconds of it that are done, and its length.
+        """
+        names = self._labels(labels)
+        self._localizer_parts(names)  # a name that does not fit is refused before the first video is decoded
+        for path in map(Path, paths):
+            try:
+                yield self.localize(
+                    path,
+                    names,
+                    min_score=min_score,
+                    max_segments=max_segments,
+                    proposals=None if proposals is None else proposals.get(path.stem, ()),
+                    curves=curves,
+                    on_progress=partial(on_progress, path) if on_progress else None,
+                )
+            except VideoError as error:
+                yield Skipped.because(path, error)
+
+    def _localizer_parts(self, names: tuple[str, ...]) -> LocalizerParts:
+        if names not in self._parts:
+            self._parts = {names: self._build_parts(names)}
+        return self._parts[names]
+
+    def _build_parts(self, names: tuple[str, ...]) -> LocalizerParts:
+        if self.model is None or self.card is None:
+            return frozen_parts(self.backbone, names, self.templates)
+        return adapter_parts(
+            self.model,
+            names,
+            class_names=self.class_names,
+            num_frames=self.card.model.num_frames,
+            sampling=self.card.sampling,
+        )
 
     def _labels(self, labels: Iterable[str] | None) -> tuple[str, ...]:
         names = self.class_names if labels is None else _as_names(labels, "labels")

@@ -1,0 +1,112 @@
+"""A video file to named segments: the stages of a localizer, and the stream of features through them."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from framecue.errors import UsageError
+from framecue.features.encode import stream_video
+from framecue.features.extract import FrameEncoder
+from framecue.tasks.localization import GivenProposals, Namer, Proposer, TwoStage
+from framecue.tasks.streaming import Chunk, GatherSettings, localize_stream
+from framecue.types import Localization, ScoredSegment
+from framecue.video.reader import probe
+
+SecondsDone = Callable[[float, float], None]
+"""Called with the seconds of a video that are done, and its length."""
+
+
+@dataclass(frozen=True)
+class LocalizerParts:
+    """What finds and names segments of any video, for a fixed set of names.
+
+    Attributes:
+        labels: the N names.
+        sampling, window, stride: as tasks.streaming.WindowLocalizer has them.
+        fusion_weight: as tasks.localization.TwoStage has it.
+        min_score: segments below it are not sure enough to be shown, unless the caller says otherwise.
+    """
+
+    proposer: Proposer
+    namer: Namer
+    labels: tuple[str, ...]
+    sampling: str
+    window: int
+    stride: int
+    fusion_weight: float
+    min_score: float
+
+    def localizer(self, proposals: Sequence[ScoredSegment] | None = None) -> TwoStage:
+        """The localizer of one video, with somebody else's proposals of it where there are any."""
+        proposer = self.proposer if proposals is None else _given(proposals)
+        return TwoStage(
+            proposer,
+            self.namer,
+            self.labels,
+            sampling=self.sampling,
+            window=self.window,
+            stride=self.stride,
+            fusion_weight=self.fusion_weight,
+        )
+
+
+def localize_video(
+    path: Path,
+    backbone: FrameEncoder,
+    parts: LocalizerParts,
+    *,
+    settings: GatherSettings,
+    proposals: Sequence[ScoredSegment] | None = None,
+    curves: bool = False,
+    on_progress: SecondsDone | None = None,
+) -> Localization:
+    """Decode, encode and localize one file, in memory that does not grow with its length.
+
+    Args:
+        proposals: segments to be named instead of those that `parts` would propose; what lies outside the video is left
+            out (`outside`).
+
+    Raises:
+        VideoError: the file cannot be read.
+        UsageError: proposals whose scores are not in [0, 1].
+    """
+    duration_seconds = probe(path).duration_seconds
+    if proposals is not None:
+        left_out = {id(segment) for segment in outside(proposals, duration_seconds)}
+        proposals = [segment for segment in proposals if id(segment) not in left_out]
+    localizer = parts.localizer(proposals)
+    chunks: Iterable[Chunk] = stream_video(path, backbone, parts.sampling)
+    if on_progress is not None:
+        chunks = _reported(chunks, duration_seconds, on_progress)
+    segments, score_curves = localize_stream(chunks, duration_seconds, localizer, settings)
+    return Localization(path, duration_seconds, parts.labels, segments, score_curves if curves else None)
+
+
+def outside(proposals: Iterable[ScoredSegment], duration_seconds: float) -> list[ScoredSegment]:
+    """Those of which no part lies in the video; the others are cut at its ends."""
+    return [
+        segment
+        for segment in proposals
+        if not max(segment.start_seconds, 0.0) < min(segment.end_seconds, duration_seconds)
+    ]
+
+
+def _given(proposals: Sequence[ScoredSegment]) -> GivenProposals:
+    odd = next((segment for segment in proposals if not 0 <= segment.score <= 1), None)
+    if odd is not None:
+        raise UsageError(
+            f"Proposals must have scores in [0, 1] to be fused with those of names, found {odd.score:g} at "
+            f"{odd.start_seconds:g} to {odd.end_seconds:g} s; rescale them."
+        )
+    bounds = [(segment.start_seconds, segment.end_seconds) for segment in proposals]
+    scores = np.array([segment.score for segment in proposals], dtype=np.float32)
+    return GivenProposals(np.array(bounds, dtype=np.float64).reshape(-1, 2), scores)
+
+
+def _reported(chunks: Iterable[Chunk], duration_seconds: float, on_progress: SecondsDone) -> Iterator[Chunk]:
+    for chunk in chunks:
+        yield chunk
+        on_progress(min(float(chunk[1][-1]), duration_seconds), duration_seconds)
+    on_progress(duration_seconds, duration_seconds)

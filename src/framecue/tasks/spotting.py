@@ -1,0 +1,153 @@
+"""Localization with nothing trained for it: segments by cues (tasks.proposal_cues), names by any model of videos.
+
+The frozen backbone names segments by their mean feature, a recognition adapter as it names whole videos. Beside the
+asked names stand a few texts for "none of these", so that a video without the named actions yields nothing.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from framecue.backbone import Backbone
+from framecue.models.handcrafted import template_embeddings
+from framecue.models.video_text import VideoTextModel
+from framecue.tasks.localization import FrozenNamer, Namer, PromptedNamer
+from framecue.tasks.localize_video import LocalizerParts
+from framecue.tasks.proposal_cues import CueSettings, propose
+from framecue.tasks.streaming import FeatureWindow
+from framecue.video.sampling import parse_sampling
+
+Array = npt.NDArray[np.float64]
+Scores = npt.NDArray[np.float32]
+
+NULL_TEXTS = (
+    "background",
+    "nothing",
+    "an empty scene",
+    "nothing is happening",
+    "something standing still",
+    "a person",
+    "someone doing something",
+    "an object",
+    "something else",
+    "something moving",
+)
+"""What is none of the asked names. That CLIP needs texts for what is not asked, or else gives all probability to what
+is, is known from segmentation (CLIP-ES, Lin et al. 2023: a set of background words); the words are ours, chosen on
+validation videos of the built-in world (docs/log.md)."""
+
+SPOTTING_SAMPLING = "fps:8"
+SPOTTING_WINDOW, SPOTTING_STRIDE = 512, 256
+FROZEN_MIN_SCORE, ADAPTER_MIN_SCORE = 0.5, 0.7
+"""Scores that are sure enough to be shown, chosen on the same videos, asked for what they show and for what they do
+not. To measure mAP take all scores instead."""
+
+ADAPTER_CONTEXT_SECONDS = 1.5
+NAMED_EVERY = 2
+
+
+class SpottedProposals:
+    """Stage one by cues: where the names are seen, and where the picture changes.
+
+    Args:
+        namer: says how much each name is seen at a time.
+        context_features: length of what it is shown at each time.
+    """
+
+    def __init__(
+        self,
+        namer: Namer,
+        *,
+        seconds_per_feature: float,
+        context_features: int = 1,
+        settings: CueSettings | None = None,
+    ) -> None:
+        self._namer, self._settings = namer, settings or CueSettings()
+        self._seconds_per_feature, self._context = seconds_per_feature, context_features
+
+    def __call__(self, window: FeatureWindow) -> tuple[Array, Scores]:
+        """Segments [K, 2] on the window's feature grid and their scores [K], best first."""
+        segments, scores = propose(
+            window.frame_features,
+            self._seen(window),
+            seconds_per_feature=self._seconds_per_feature,
+            settings=self._settings,
+        )
+        return segments, scores.astype(np.float32)
+
+    def _seen(self, window: FeatureWindow) -> Scores:
+        """Probability of each name at each feature, [T, N]; of what lies between two named places, in between."""
+        count = len(window)
+        middles = np.arange(0, count, NAMED_EVERY) + 0.5
+        half = self._context / 2
+        spans = np.clip(np.stack([middles - half, middles + half], axis=1), 0, count)
+        seen = self._namer(window, spans)
+        here = np.arange(count) + 0.5
+        return np.stack([np.interp(here, middles, curve) for curve in seen.T], axis=1).astype(np.float32)
+
+
+class AskedNames:
+    """A namer of N names and of others behind them, without the others; they keep their share of the probability."""
+
+    def __init__(self, namer: Namer, num_names: int) -> None:
+        self._namer, self._num_names = namer, num_names
+
+    def __call__(self, window: FeatureWindow, segments: Array) -> Scores:
+        """Probabilities [K, N], whose sum is below 1 where none of the names is seen."""
+        return self._namer(window, segments)[:, : self._num_names]
+
+
+def frozen_parts(backbone: Backbone, labels: Sequence[str], templates: Sequence[str]) -> LocalizerParts:
+    """Nothing trained at all; the null texts stand as they are, without templates.
+
+    Raises:
+        PromptTooLongError: a label does not fit the text tower.
+    """
+    names = template_embeddings(backbone, labels, templates)
+    with torch.no_grad():
+        nulls = F.normalize(backbone.encode_text(NULL_TEXTS), dim=-1)
+    namer = AskedNames(FrozenNamer(torch.cat([names, nulls]), scale=backbone.logit_scale), len(labels))
+    return _parts(namer, labels, SPOTTING_SAMPLING, FROZEN_MIN_SCORE, context_seconds=0.0)
+
+
+@torch.no_grad()
+def adapter_parts(
+    model: VideoTextModel, labels: Sequence[str], *, class_names: Sequence[str], num_frames: int, sampling: str
+) -> LocalizerParts:
+    """Names by a recognition adapter; the null texts and those of its own classes that are not asked for compete.
+
+    Args:
+        class_names: of the adapter.
+        num_frames: in its windows.
+        sampling: of its features; taken where it is "fps:NUMBER".
+
+    Raises:
+        PromptTooLongError: a label does not fit beside the prompt vectors.
+    """
+    others = [*NULL_TEXTS, *(name for name in class_names if name not in labels)]
+    text = model.embed_text(model.slots([*labels, *others]))
+    namer = PromptedNamer(model, text, num_frames=num_frames, num_others=len(others))
+    usable = sampling if parse_sampling(sampling).kind == "fps" else SPOTTING_SAMPLING
+    return _parts(namer, labels, usable, ADAPTER_MIN_SCORE, context_seconds=ADAPTER_CONTEXT_SECONDS)
+
+
+def _parts(
+    namer: Namer, labels: Sequence[str], sampling: str, min_score: float, *, context_seconds: float
+) -> LocalizerParts:
+    fps = float(parse_sampling(sampling).value or 1)
+    proposer = SpottedProposals(
+        namer, seconds_per_feature=1 / fps, context_features=max(1, round(context_seconds * fps))
+    )
+    return LocalizerParts(
+        proposer,
+        namer,
+        tuple(labels),
+        sampling=sampling,
+        window=SPOTTING_WINDOW,
+        stride=SPOTTING_STRIDE,
+        fusion_weight=0.5,
+        min_score=min_score,
+    )
