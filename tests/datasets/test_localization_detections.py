@@ -232,14 +232,17 @@ def test_stales_scores_name_the_class_of_most_validation_videos(shared_data):
 
 
 def test_cuhks_scores_are_read_in_the_order_asked_for(tmp_path):
-    content = {"class": ["run", "Long jump"], "results": {"v_QOlSCBRmfWY": [0.1, 0.9], "b": [0.5], "c": [0, None]}}
+    content = {
+        "class": ["run", "Long jump"],
+        "results": {"v_QOlSCBRmfWY": [0.1, 0.9], "b": [0.5], "c": [0, None], "d": [0, 1e99]},
+    }
     path = write(tmp_path / "a.json", content)
     scores = read_external_scores(path, ["long-jump", "run"])
     assert scores.labels == ("long-jump", "run")
     assert list(scores.scores) == ["QOlSCBRmfWY"]
     assert scores.scores["QOlSCBRmfWY"].tolist() == pytest.approx([0.9, 0.1])
     assert scores.source == str(path)
-    assert "2 scores are no finite numbers: left out (first: video 'b': 1 scores for 2 classes" in scores.notes[0]
+    assert "3 scores are no finite numbers: left out (first: video 'b': 1 scores for 2 classes" in scores.notes[0]
     assert "no class 'jog' in the data" in refusal(path, read_external_scores, class_names=["jog"])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from framecue.datasets.localization.notes import Invalid, Tally
+from framecue.datasets.localization.notes import Invalid, Tally, one_line
 from framecue.datasets.localization.raw import (
     RawSegment,
     RawVideo,
@@ -206,7 +206,7 @@ def _fractions(file: Path, duration: float, tally: Tally) -> list[RawSegment]:
     def check(origin: str, header: list[str]) -> list[str]:
         names = [name.lower() for name in header]
         if not {"xmin", "xmax", "score"} <= set(names):
-            raise DatasetError(f"{origin}: the header needs xmin, xmax and score, found {', '.join(header)}.")
+            raise DatasetError(f"{origin}: the header needs xmin, xmax and score, found {one_line(', '.join(header))}.")
         return names
 
     return [

@@ -3,8 +3,7 @@
 Whoever fuses them says so in the `external_data` of what is written: the strict protocol has none.
 """
 
-import json
-import math
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from framecue.datasets.localization.thumos import THUMOS14_CLASSES
 from framecue.datasets.naming import class_key, find_class
 from framecue.errors import DatasetError
 
+_LARGEST = float(np.finfo(np.float32).max)
 _UCF101_CLASSES = 101
 _THUMOS14_COLUMNS = (6, 8, 11, 20, 21, 22, 23, 25, 30, 32, 35, 39, 44, 50, 67, 78, 84, 91, 92, 96)
 """Of UCF101's classes by the alphabet from 0, those of `THUMOS14_CLASSES`."""
@@ -102,7 +102,7 @@ def _read_cuhk(
     for key, row in content["results"].items():
         origin = f"{path}, video {key!r}"
         numbers = [number_of(value) for value in row] if isinstance(row, list) else []
-        if len(numbers) != len(labels) or not np.isfinite(numbers).all():
+        if len(numbers) != len(labels) or not (np.abs(numbers) <= _LARGEST).all():
             tally.fault("score", origin, f"{len(numbers)} scores for {len(labels)} classes, or one that is no number")
         elif (video_id := usable_id(key, origin, tally)) is not None:
             found[video_id] = np.array(numbers, dtype=np.float32)
@@ -118,8 +118,8 @@ def _read_best(
     for key, entry in content.items():
         origin = f"{path}, video {key!r}"
         score, place = number_of(entry.get("score")), places.get(class_key(str(entry["class"])))
-        if math.isnan(score):
-            tally.fault("score", origin, json.dumps(entry.get("score")))
+        if not abs(score) <= _LARGEST:
+            tally.fault("score", origin, reprlib.repr(entry.get("score")))
         elif place is None:
             tally.add("other label", f"{key}, {entry['class']}")
         elif (video_id := usable_id(key, origin, tally)) is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from framecue.datasets.localization.blocked import Blocked, blocked_entries
 from framecue.datasets.localization.json_forms import read_json_videos
-from framecue.datasets.localization.notes import Invalid, Tally
+from framecue.datasets.localization.notes import Invalid, Tally, one_line
 from framecue.datasets.localization.raw import RawVideo, label_of, number_of, times_of, video_id_of
 from framecue.datasets.localization.tables import read_table_videos
 from framecue.datasets.localization.thumos import (
@@ -137,7 +137,7 @@ def find_subset(asked: str, known: Iterable[str], source: object) -> str:
         found = [name for name in known if same(name, asked)]
         if found:
             return found[0]
-    there = f"there are {shorten(known)}" if known else "the file names none"
+    there = one_line(f"there are {shorten(known)}") if known else "the file names none"
     raise DatasetError(f"{source}: no subset '{asked}'; {there}. Ask for one of these, or for all.")
 
 

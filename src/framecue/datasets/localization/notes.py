@@ -90,7 +90,7 @@ class Tally:
     def add(self, kind: str, example: str) -> None:
         """One more of `kind`."""
         self._counts[kind] = self._counts.get(kind, 0) + 1
-        self._first.setdefault(kind, _one_line(example))
+        self._first.setdefault(kind, one_line(example))
 
     def fault(self, kind: str, origin: str, found: str) -> None:
         """One more that cannot be right.
@@ -101,7 +101,7 @@ class Tally:
         if self.invalid == "refuse":
             what = KINDS[kind].one.partition(":")[0]
             raise DatasetError(
-                _one_line(f'{origin}: {what}, found {found}. Fix it, or let such entries be left out (invalid="drop").')
+                one_line(f'{origin}: {what}, found {found}. Fix it, or let such entries be left out (invalid="drop").')
             )
         self.add(kind, f"{origin.removeprefix(f'{self.source}, ')}: {found}")
 
@@ -118,5 +118,6 @@ class Tally:
         )
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """The text without line breaks, which names in a file may hold."""
     return " ".join(text.splitlines())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from framecue.datasets.faults import Report
-from framecue.datasets.localization.notes import Tally
+from framecue.datasets.localization.notes import Tally, one_line
 from framecue.datasets.localization.raw import RawSegment, RawVideo, number_of, usable_id, video_id_of
 from framecue.datasets.localization.thumos import AMBIGUOUS, THUMOS14_CLASSES
 from framecue.datasets.manifests import csv_rows, read_text
@@ -42,7 +42,9 @@ def read_rows(path: Path, needed: tuple[str, ...], tally: Tally) -> Iterator[tup
         names = [name.lower().replace("-", "_") for name in header]
         named = [name for name in names if name]
         if len(set(named)) < len(named):
-            raise DatasetError(f"{origin}: two columns have the same name, found {', '.join(header)}. Rename one.")
+            raise DatasetError(
+                f"{origin}: two columns have the same name, found {one_line(', '.join(header))}. Rename one."
+            )
         _check_fields(origin, names, needed)
         return names
 
@@ -68,7 +70,7 @@ def _check_fields(origin: str, names: list[str], needed: tuple[str, ...]) -> Non
     for field in needed:
         if not set(COLUMNS[field]) & set(names):
             raise DatasetError(
-                f"{origin}: the header needs a column for the {field}, found {', '.join(names)}. "
+                f"{origin}: the header needs a column for the {field}, found {one_line(', '.join(names))}. "
                 f"Name it '{COLUMNS[field][0]}'."
             )
 
