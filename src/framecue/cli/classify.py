@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from framecue.cli.common import exit_for_skipped, print_json, printable
+from framecue.cli.common import exit_for_skipped, names_asked, print_json, printable
 
 if TYPE_CHECKING:
     from framecue.types import Classification
@@ -35,13 +35,10 @@ def classify(
     validation videos could tell. Unreadable files are listed and the rest go on (exit code 3).
     """
     from framecue.api import load
-    from framecue.errors import UsageError
     from framecue.features.sources import expand_sources
     from framecue.types import Skipped
 
-    names = [name.strip() for name in labels.split(",") if name.strip()] if labels is not None else None
-    if not names and adapter is None:
-        raise UsageError("Nothing to choose from; give --labels 'walking, running' or --adapter DIR.")
+    names = names_asked(labels, adapter)
     paths = expand_sources(files)
     predictor = load(adapter, backbone=backbone, device=device)
     answers: list[Classification] = []

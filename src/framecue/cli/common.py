@@ -30,6 +30,20 @@ def _escape(letter: str) -> str:
     return letter.encode("unicode_escape").decode("ascii")
 
 
+def names_asked(labels: str | None, adapter: str | None) -> list[str] | None:
+    """The names of `--labels`; None = the adapter's own.
+
+    Raises:
+        UsageError: neither names nor an adapter.
+    """
+    from framecue.errors import UsageError
+
+    names = [name.strip() for name in labels.split(",") if name.strip()] if labels is not None else None
+    if not names and adapter is None:
+        raise UsageError("Nothing to choose from; give --labels 'walking, running' or --adapter DIR.")
+    return names
+
+
 def note(line: str) -> None:
     """One line for people, on standard error."""
     typer.echo(printable(line), err=True)

@@ -23,6 +23,7 @@ VERBS = {
     "evaluate": "Measure an adapter, with the baselines beside it.",
     "reproduce": "Make a whole table of the paper; resumes.",
     "classify": "Say which action a video shows.",
+    "localize": "Find named actions in long videos.",
     "score": "Score anyone's prediction files against ground truth.",
     "convert": "Bring in checkpoints of other programs.",
 }

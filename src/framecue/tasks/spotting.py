@@ -54,35 +54,26 @@ class SpottedProposals:
 
     Args:
         namer: says how much each name is seen at a time.
-        context_features: length of what it is shown at each time.
+        context_seconds: how much of the video it is shown at each time; at least the one feature there.
     """
 
-    def __init__(
-        self,
-        namer: Namer,
-        *,
-        seconds_per_feature: float,
-        context_features: int = 1,
-        settings: CueSettings | None = None,
-    ) -> None:
-        self._namer, self._settings = namer, settings or CueSettings()
-        self._seconds_per_feature, self._context = seconds_per_feature, context_features
+    def __init__(self, namer: Namer, *, context_seconds: float = 0.0, settings: CueSettings | None = None) -> None:
+        self._namer, self._settings, self._context_seconds = namer, settings or CueSettings(), context_seconds
 
     def __call__(self, window: FeatureWindow) -> tuple[Array, Scores]:
         """Segments [K, 2] on the window's feature grid and their scores [K], best first."""
+        seconds_per_feature = float(np.median(np.diff(window.edges_seconds))) or 1.0
+        seen = self._seen(window, max(1.0, self._context_seconds / seconds_per_feature))
         segments, scores = propose(
-            window.frame_features,
-            self._seen(window),
-            seconds_per_feature=self._seconds_per_feature,
-            settings=self._settings,
+            window.frame_features, seen, seconds_per_feature=seconds_per_feature, settings=self._settings
         )
         return segments, scores.astype(np.float32)
 
-    def _seen(self, window: FeatureWindow) -> Scores:
-        """Probability of each name at each feature, [T, N]; of what lies between two named places, in between."""
+    def _seen(self, window: FeatureWindow, context_features: float) -> Scores:
+        """Probability of each name at each feature, [T, N]; in between the named places by straight lines."""
         count = len(window)
         middles = np.arange(0, count, NAMED_EVERY) + 0.5
-        half = self._context / 2
+        half = context_features / 2
         spans = np.clip(np.stack([middles - half, middles + half], axis=1), 0, count)
         seen = self._namer(window, spans)
         here = np.arange(count) + 0.5
@@ -137,12 +128,8 @@ def adapter_parts(
 def _parts(
     namer: Namer, labels: Sequence[str], sampling: str, min_score: float, *, context_seconds: float
 ) -> LocalizerParts:
-    fps = float(parse_sampling(sampling).value or 1)
-    proposer = SpottedProposals(
-        namer, seconds_per_feature=1 / fps, context_features=max(1, round(context_seconds * fps))
-    )
     return LocalizerParts(
-        proposer,
+        SpottedProposals(namer, context_seconds=context_seconds),
         namer,
         tuple(labels),
         sampling=sampling,
