@@ -38,10 +38,6 @@ def awkward() -> Localization:
     )
 
 
-def found_in(parsed: Localization) -> list[tuple[float, float, str | None, float]]:
-    return [(s.start_seconds, s.end_seconds, s.label, s.score) for s in parsed.segments]
-
-
 Cue = tuple[int, int, str]
 
 

@@ -195,14 +195,19 @@ def percent_axis(axes: Axes, *, top: float) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def to_svg(figure: Figure, label: str) -> str:
-    """The figure as an <svg> element that takes its text color from the page and refers to nothing outside."""
+def to_svg(figure: Figure, label: str, *, background: str | None = None) -> str:
+    """The figure as an <svg> element that refers to nothing outside.
+
+    It takes its text color from the page, unless it has a background of its own.
+    """
     stream = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(stream, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.05, metadata=nothing)
+    paper: Any = {"transparent": True} if background is None else {"facecolor": background}
+    figure.savefig(stream, format="svg", bbox_inches="tight", pad_inches=0.05, metadata=nothing, **paper)
     text = stream.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = text.replace(INK, "currentColor")
+    if background is None:
+        text = text.replace(INK, "currentColor")
     title = label.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return re.sub(r' width="[^"]*pt"| height="[^"]*pt"', "", text, count=2).replace(
         "<svg", f'<svg role="img" aria-label="{title}"', 1

@@ -129,9 +129,7 @@ def _clock(milliseconds: int, point: str) -> str:
 
 
 def _escaped(text: str, escapes: Mapping[str, str]) -> str:
-    """One line of text: line ends and other control signs, which would end a cue, become spaces."""
-    line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", _as_utf8(text)).split())
-    return re.sub("|".join(map(re.escape, escapes)), lambda match: escapes[match[0]], line)
+    return re.sub("|".join(map(re.escape, escapes)), lambda match: escapes[match[0]], one_line(text))
 
 
 ONE_FILE: dict[str, Callable[[Sequence[Localization]], str]] = {
@@ -220,6 +218,11 @@ def _numbered(names: Sequence[str]) -> list[str]:
         seen.add(unique)
         numbered.append(unique)
     return numbered
+
+
+def one_line(text: str) -> str:
+    """Text that any file takes: line ends and other control signs, which end cues and break XML, become spaces."""
+    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]", " ", _as_utf8(text)).split())
 
 
 def _as_utf8(text: str) -> str:
