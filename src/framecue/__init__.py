@@ -2,11 +2,13 @@
 
 The verbs of the command line, in Python:
 
-    framecue.load(...)               a Predictor: classify, embed_video, embed_text
+    framecue.load(...)               a Predictor: classify, localize, embed_video, embed_text
     framecue.extract(...)            videos to stored frame features
     framecue.load_config(...)        a typed run config
     framecue.train_recognition(...)  a whole run: features, training, results, adapter
+    framecue.train_localization(...) the same for actions in untrimmed videos
     framecue.evaluate_adapter(...)   an adapter measured again
+    framecue.score_detections(...)   anyone's predictions against ground truth; score_proposals likewise
     framecue.load_backbone(...)      the frozen CLIP itself
 
 Names are imported when they are first used, so that `import framecue` takes no time.
@@ -23,18 +25,24 @@ if TYPE_CHECKING:
     from framecue.config import RunConfig, load_config
     from framecue.errors import FramecueError
     from framecue.features.extract import extract
-    from framecue.training.recognition import evaluate_adapter, train_recognition
+    from framecue.tasks.score_files import score_detections, score_proposals
+    from framecue.training.evaluate import evaluate_adapter
+    from framecue.training.localization import train_localization
+    from framecue.training.recognition import train_recognition
 
 _HOMES = {
     "Backbone": "framecue.backbone",
     "FramecueError": "framecue.errors",
     "Predictor": "framecue.api",
     "RunConfig": "framecue.config",
-    "evaluate_adapter": "framecue.training.recognition",
+    "evaluate_adapter": "framecue.training.evaluate",
     "extract": "framecue.features.extract",
     "load": "framecue.api",
     "load_backbone": "framecue.backbone",
     "load_config": "framecue.config",
+    "score_detections": "framecue.tasks.score_files",
+    "score_proposals": "framecue.tasks.score_files",
+    "train_localization": "framecue.training.localization",
     "train_recognition": "framecue.training.recognition",
 }
 
@@ -49,6 +57,9 @@ __all__ = [
     "load",
     "load_backbone",
     "load_config",
+    "score_detections",
+    "score_proposals",
+    "train_localization",
     "train_recognition",
 ]
 

@@ -16,7 +16,8 @@ def evaluate(
 
     Deterministic: evenly spread views, no random draw. The same inputs give the same bytes.
     """
-    from framecue.training.recognition import RunProgress, evaluate_adapter
+    from framecue.training.evaluate import evaluate_adapter
+    from framecue.training.recognition import RunProgress
 
     with progress_bars() as bars:
         result = evaluate_adapter(adapter, progress=RunProgress(extraction=bars.extraction))

@@ -6,17 +6,64 @@ from typing import Any
 
 def print_results(results: Mapping[str, Any]) -> None:
     """One table for the reported part, one for held-out names if there are any; methods side by side."""
+    (_print_localization if results["protocol"]["task"] == "localization" else _print_recognition)(results)
+
+
+def _titles(protocol: Mapping[str, Any]) -> dict[str, str]:
+    part = protocol["part"]
+    return {
+        part: f"{part}, {len(protocol['classes_seen_in_training'])} classes",
+        "novel": f"held-out names, {len(protocol['held_out_classes'])} classes never trained on",
+    }
+
+
+def _print_localization(results: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     protocol = results["protocol"]
-    part = protocol["part"]
-    titles = {
-        part: f"{part}, {len(protocol['classes_seen_in_training'])} classes",
-        "novel": f"held-out names, {len(protocol['held_out_classes'])} classes never trained on",
-    }
-    for key, title in titles.items():
+    for key, title in _titles(protocol).items():
+        if not results[key]:
+            continue
+        first = next(iter(results[key].values()))
+        table = Table(
+            title=f"{title}, {first['num_videos']} videos, {first['num_segments']} segments", title_justify="left"
+        )
+        table.add_column("mAP % at an overlap of", overflow="fold")
+        for tiou in first["map"]:
+            table.add_column(tiou, justify="right")
+        table.add_column("average", justify="right")
+        for method, numbers in results[key].items():
+            figures = [*numbers["map"].values(), numbers["average_map"]]
+            table.add_row(method, *(f"{100 * value:.1f}" for value in figures))
+        console.print(table)
+    for line in results["notes"]:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    if protocol["part_chose_the_weights"]:
+        console.print("There is no test part: these videos chose the weights, so the numbers flatter.")
+    reporting = results.get("reporting")
+    if reporting:
+        console.print(
+            f"Segments are reported from a score of {reporting['min_score']:.2f}: on val, asked for half of the names, "
+            f"precision {reporting['precision']:.2f} and recall {reporting['recall']:.2f}.",
+            soft_wrap=True,
+        )
+    console.print(
+        f"seed {results['seed']}, score = proposal^{1 - results['fusion_weight']:g} x class^{results['fusion_weight']:g}, "
+        f"proposals: {protocol['proposals']}, external scores: {protocol['external_scores']}. "
+        "B-I: the frozen backbone with templates names the segments.",
+        soft_wrap=True,
+    )
+
+
+def _print_recognition(results: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    protocol = results["protocol"]
+    for key, title in _titles(protocol).items():
         if not results[key]:
             continue
         table = Table(title=title, title_justify="left")

@@ -1,11 +1,14 @@
-"""framecue train recognition --config RUN.yaml [key=value ...]"""
+"""framecue train recognition|localization --config RUN.yaml [key=value ...]"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from framecue.cli.common import exit_for_skipped, note, print_json, progress_bars
+
+if TYPE_CHECKING:
+    from framecue.config import RunConfig
 
 app = typer.Typer(no_args_is_help=True, help="Train an adapter; one YAML file per run.")
 
@@ -25,31 +28,60 @@ def _print_keys(asked: bool) -> None:
     raise typer.Exit
 
 
+_Config = Annotated[Path, typer.Option(help="YAML file of the run; configs/ has examples.")]
+_Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the config, such as train.lr=3e-4.")
+]
+_Restart = Annotated[bool, typer.Option("--restart", help="Begin anew, whatever the run's folder holds.")]
+_Keys = Annotated[
+    bool, typer.Option("--keys", is_eager=True, callback=_print_keys, help="List every config key, and exit.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON on standard output.")]
+
+
 @app.command()
 def recognition(
-    config: Annotated[Path, typer.Option(help="YAML file of the run; configs/ has examples.")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the config, such as train.lr=3e-4.")
-    ] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever the run's folder holds.")] = False,
-    keys: Annotated[
-        bool, typer.Option("--keys", is_eager=True, callback=_print_keys, help="List every config key, and exit.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on standard output.")] = False,
+    config: _Config,
+    overrides: _Overrides = None,
+    restart: _Restart = False,
+    keys: _Keys = False,
+    json: _Json = False,
 ) -> None:
     """Train action recognition: extract what is missing, train, choose weights on val, measure on test.
 
     Run the same command again after an interruption: it goes on where it stopped.
     """
-    from framecue.config import load_config
+    _train("recognition", config, overrides, restart=restart, json=json)
 
-    run = load_config(config, overrides or [])  # a wrong key is told before torch is imported
 
+@app.command()
+def localization(
+    config: _Config,
+    overrides: _Overrides = None,
+    restart: _Restart = False,
+    keys: _Keys = False,
+    json: _Json = False,
+) -> None:
+    """Train temporal action localization: where something happens, and what, on untrimmed videos.
+
+    Extracts what is missing, trains both stages, chooses weights and score fusion on val, measures on test beside each
+    stage with the other one perfect and beside frozen CLIP. Run it again after an interruption: it goes on.
+    """
+    _train("localization", config, overrides, restart=restart, json=json)
+
+
+def _train(
+    task: Literal["recognition", "localization"], path: Path, overrides: list[str] | None, *, restart: bool, json: bool
+) -> None:
+    run = _load(task, path, overrides)  # a wrong key is told before torch is imported
+
+    from framecue.training.localization import train_localization
     from framecue.training.recognition import RunProgress, train_recognition
 
     with progress_bars() as bars:
         progress = RunProgress(extraction=bars.extraction, step=bars.step, note=note)
-        result = train_recognition(run, restart=restart, progress=progress)
+        train = train_recognition if task == "recognition" else train_localization
+        result = train(run, restart=restart, progress=progress)
     if json:
         print_json(result.results)
     else:
@@ -58,3 +90,17 @@ def recognition(
         print_results(result.results)
     note(f"adapter: {result.adapter}")
     exit_for_skipped(result.skipped)
+
+
+def _load(task: Literal["recognition", "localization"], path: Path, overrides: list[str] | None) -> "RunConfig":
+    from framecue.config import load_config
+    from framecue.errors import UsageError
+
+    run = load_config(path, overrides or [])
+    if run.task == task:
+        return run
+    if "task" in run.model_fields_set:
+        raise UsageError(
+            f"Config {path} is of task {run.task}, the command asks for {task}; say `framecue train {run.task}`."
+        )
+    return load_config(path, [*(overrides or []), f"task={task}"])

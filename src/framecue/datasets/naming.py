@@ -41,6 +41,11 @@ def class_name_from_camel_case(text: str) -> str:
     return class_name(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text)).lower()
 
 
+def spoken(label: str) -> str:
+    """A label as a person would say it to a text encoder: "BaseballPitch" -> "baseball pitch", others as they are."""
+    return class_name_from_camel_case(label) if re.search("[a-z][A-Z]", label) and " " not in label else label
+
+
 def class_key(text: str) -> str:
     """Equal for names that differ only in case, underscores, hyphens or white space."""
     return "".join(class_name(text).casefold().replace("-", " ").split())

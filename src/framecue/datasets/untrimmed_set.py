@@ -56,7 +56,7 @@ class UntrimmedSet:
     ) -> None:
         self.videos, self.hashes, self.class_names = list(videos), tuple(hashes), tuple(class_names)
         self.ignored = [tuple(part) for part in ignored] if ignored is not None else [()] * len(self.videos)
-        self._fetch = fetch if isinstance(fetch, FeatureCache) else FeatureCache(fetch)
+        self.fetch = fetch if isinstance(fetch, FeatureCache) else FeatureCache(fetch)
         position = {name: index for index, name in enumerate(self.class_names)}
         pairs = [(row, number) for row, video in enumerate(videos) for number in range(len(video.segments))]
         self.segment_rows = np.array(pairs, dtype=np.int64).reshape(-1, 2)
@@ -68,7 +68,7 @@ class UntrimmedSet:
 
     def features(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> list[FrameFeatures]:
         """Frame features of each of these videos."""
-        return self._fetch([self.hashes[row] for row in rows])
+        return self.fetch([self.hashes[row] for row in rows])
 
     def grid_segments(self, row: int, features: FrameFeatures) -> Array:
         """The video's actions on its feature grid, [K, 2]."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from framecue.backbone import TextPath
 from framecue.config import RunConfig
+from framecue.datasets.naming import spoken
 from framecue.datasets.untrimmed_set import UntrimmedSet, WindowBatch, segment_batch, window_batch
 from framecue.losses import distance_iou_loss, focal_loss, sample_candidates, segment_overlap
 from framecue.models.localization import LocalizationModel, segment_frames
@@ -194,7 +195,7 @@ class LocalizationTask:
     ) -> None:
         self.model, self._train_set, self._measure, self._config = model, train_set, measure, config
         self._path: TextPath = "shared" if config.train.text_path == "auto" else config.train.text_path
-        self._slots = model.classifier.slots(train_set.class_names)
+        self._slots = model.classifier.slots([spoken(name) for name in train_set.class_names])
 
     def loss(self, iteration: int) -> Tensor:
         """The sum of both stages' losses, of those that are trained; all draws come from (seed, iteration)."""

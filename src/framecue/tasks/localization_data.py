@@ -193,7 +193,9 @@ def _learnable(video: AnnotatedVideo, seen: set[str]) -> bool:
     return not video.segments or any(segment.label in seen for segment in video.segments)
 
 
-def _split_off_val(config: RunConfig, learned: list[AnnotatedVideo]) -> tuple[list[AnnotatedVideo], list[AnnotatedVideo]]:
+def _split_off_val(
+    config: RunConfig, learned: list[AnnotatedVideo]
+) -> tuple[list[AnnotatedVideo], list[AnnotatedVideo]]:
     """A part of the training videos for model selection, drawn from the seed."""
     count = round(config.data.val_fraction * len(learned))
     order = np.random.default_rng((config.seed, 30)).permutation(len(learned)).tolist()

@@ -144,7 +144,7 @@ def score_detections(
             tiou_thresholds=tiou_thresholds,
             duration_seconds=matched.durations(),
         )
-        scored["errors"] = _errors_json(found)
+        scored["errors"] = errors_json(found)
     return {**head, "notes": head["notes"] + notes, **scored}
 
 
@@ -264,7 +264,8 @@ def _per_label(labels: Integers, num_labels: int) -> list[int]:
     return np.bincount(labels[labels >= 0], minlength=num_labels).tolist()
 
 
-def _errors_json(errors: DetectionErrors) -> dict[str, Any]:
+def errors_json(errors: DetectionErrors) -> dict[str, Any]:
+    """An error analysis as plain data, kinds by name."""
     judged = errors.by_rank.sum(axis=0)
     return {
         "tiou": errors.tiou,

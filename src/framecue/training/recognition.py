@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 from torch import Tensor
 
 from framecue.backbone import TINY, Backbone, load_backbone
 from framecue.config import RunConfig, save_config
 from framecue.datasets.descriptions import read_descriptions
-from framecue.errors import AdapterError, ConfigError, DatasetError
+from framecue.errors import ConfigError, DatasetError
 from framecue.features.extract import ExtractionProgress
 from framecue.files import write_text
-from framecue.models.adapter import CARD, AdapterCard, load_adapter, make_card, read_card, save_adapter
+from framecue.models.adapter import AdapterCard, make_card, save_adapter
 from framecue.models.builders import build_model
 from framecue.models.handcrafted import Handcrafted
 from framecue.models.video_text import VideoTextModel, num_trainable
@@ -173,31 +172,16 @@ def needs_handcrafted(config: RunConfig) -> bool:
     )
 
 
-def evaluate_adapter(folder: str | Path, *, progress: RunProgress | None = None) -> RunResult:
-    """Measure a trained adapter again on the data of its own config. The same inputs give the same bytes.
+def evaluate_recognition_adapter(
+    config: RunConfig, card: AdapterCard, model: VideoTextModel, folder: Path, progress: RunProgress
+) -> RunResult:
+    """Measure a trained adapter again on the data of its own config.
 
     Raises:
-        AdapterError: the adapter was not made by `framecue train`, so that it names no data; or its config is damaged.
+        DatasetError: the data are not those of its training.
     """
-    folder = Path(folder)
-    card = read_card(folder)
-    if not card.config:
-        raise AdapterError(
-            f"Adapter {folder} names no data to be measured on (it was converted, not trained here); "
-            "use it with `framecue classify`."
-        )
-    try:
-        config = RunConfig.model_validate(card.config)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise AdapterError(
-            f"Adapter {folder}: the run config in {CARD} is not valid at {where}: {first['msg']}; "
-            "take the file as `framecue train` wrote it, or train again."
-        ) from error
-    backbone = load_run_backbone(config)
-    model = load_adapter(folder, backbone, card)
-    data = prepare(config, backbone, progress=(progress or RunProgress()).extraction)
+    backbone = model.backbone
+    data = prepare(config, backbone, progress=progress.extraction)
     changed = sorted(set(card.class_names) ^ set(data.train.class_names))
     if changed:
         raise DatasetError(

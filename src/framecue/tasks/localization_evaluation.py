@@ -1,0 +1,366 @@
+"""What a localization run measures: the two-stage system, each stage with the other one perfect, and the frozen one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from framecue.config import LocalizationConfig, RunConfig
+from framecue.datasets.localization import ExternalScores
+from framecue.datasets.naming import spoken
+from framecue.datasets.untrimmed_set import UntrimmedSet
+from framecue.metrics.detection import DetectionResult, Ranking, detection_map, match
+from framecue.metrics.detection_errors import detection_errors
+from framecue.metrics.proposals import average_recall
+from framecue.metrics.segment_table import SegmentTable, segment_table
+from framecue.models.handcrafted import Handcrafted
+from framecue.models.localization import LocalizationModel
+from framecue.segments import temporal_iou, to_seconds
+from framecue.tasks.evaluation import method_name
+from framecue.tasks.localization import FrozenNamer, GivenProposals, NetworkProposals, PromptedNamer, Proposer, TwoStage
+from framecue.tasks.localization_data import LocalizationData
+from framecue.tasks.localize_video import LocalizerParts
+from framecue.tasks.score_files import errors_json
+from framecue.tasks.spotting import ADAPTER_CONTEXT_SECONDS, SpottedProposals, frozen_parts
+from framecue.tasks.streaming import FeatureWindow, GatherSettings, as_chunks, localize_stream
+from framecue.types import AnnotatedVideo, ScoredSegment
+
+Detections = dict[str, list[ScoredSegment]]
+MakeLocalizer = Callable[[AnnotatedVideo], TwoStage]
+
+LEAST_SCORE = 1e-4  # measured are all segments but those of no weight
+CHOSEN_AT_TIOU = 0.5
+
+
+def trained_parts(
+    model: LocalizationModel,
+    config: LocalizationConfig,
+    labels: Sequence[str],
+    *,
+    num_frames: int,
+    sampling: str,
+    fusion_weight: float = 0.5,
+    min_score: float | None = None,
+    others: Sequence[str] = (),
+) -> LocalizerParts:
+    """A trained model as the localizer of `labels`; without a proposal network the cues of tasks.spotting stand in.
+
+    Args:
+        others: names that compete for the probability and are not reported.
+        num_frames, sampling, fusion_weight, min_score: of the adapter.
+
+    Raises:
+        PromptTooLongError: a label does not fit beside the prompt vectors.
+    """
+    classifier = model.classifier
+    with torch.no_grad():
+        text = classifier.embed_text(classifier.slots([spoken(name) for name in (*labels, *others)]))
+    namer = PromptedNamer(classifier, text, num_frames=num_frames, num_others=len(others), context=config.context)
+    proposer: Proposer
+    if model.proposals is not None:
+        proposer = NetworkProposals(model.proposals, max_proposals=config.max_proposals)
+    else:
+        proposer = SpottedProposals(namer, context_seconds=ADAPTER_CONTEXT_SECONDS)
+    return LocalizerParts(
+        proposer,
+        namer,
+        tuple(labels),
+        sampling=sampling,
+        window=config.window,
+        stride=max(1, round(config.window * (1 - config.overlap))),
+        fusion_weight=fusion_weight,
+        min_score=min_score or 0.0,
+    )
+
+
+def detect(data: UntrimmedSet, make: MakeLocalizer, config: LocalizationConfig) -> Detections:
+    """Segments of every video, from stored features, along the same path as a file's.
+
+    Args:
+        make: the localizer of a video; oracles need one for each.
+    """
+    settings = GatherSettings(min_score=LEAST_SCORE, max_segments=config.max_segments, sigma=config.nms_sigma)
+    found: Detections = {}
+    for row, video in enumerate(data.videos):
+        features = data.features([row])[0]
+        chunks = as_chunks(features)
+        found[video.video_id], _ = localize_stream(chunks, features.duration_seconds, make(video), settings)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Outside:
+    """What other programs say of the videos of a run; empty in the strict protocol.
+
+    Attributes:
+        proposals: by video id, instead of the model's own; None = there are none.
+        scores: video-level class scores, which multiply the probability of each label; None = there are none.
+    """
+
+    proposals: Mapping[str, Sequence[ScoredSegment]] | None = None
+    scores: ExternalScores | None = None
+
+    def localizers(self, parts: LocalizerParts) -> MakeLocalizer:
+        """The localizer of each video: the same for all, where nothing comes from outside."""
+        if self.proposals is None and self.scores is None:
+            localizer = parts.localizer()
+            return lambda video: localizer
+
+        def make(video: AnnotatedVideo) -> TwoStage:
+            weighted = parts if self.scores is None else replace(parts, namer=_Weighted(parts, video, self.scores))
+            return weighted.localizer(None if self.proposals is None else self.proposals.get(video.video_id, ()))
+
+        return make
+
+
+class _Weighted:
+    """Probabilities of names times the scores that somebody else gives the whole video."""
+
+    def __init__(self, parts: LocalizerParts, video: AnnotatedVideo, outside: ExternalScores) -> None:
+        known = outside.scores.get(video.video_id)
+        rows = [outside.labels.index(label) for label in parts.labels]
+        self._namer = parts.namer
+        self._weights = np.ones(len(rows), np.float32) if known is None else known[rows].astype(np.float32)
+
+    def __call__(self, window: FeatureWindow, segments: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        return self._namer(window, segments) * self._weights
+
+
+def truth_table(data: UntrimmedSet) -> SegmentTable:
+    """The ground truth as columns; videos count in the set's order, labels in its class names."""
+    return segment_table({video.video_id: video.segments for video in data.videos}, *_numbers(data))
+
+
+def detection_table(data: UntrimmedSet, found: Mapping[str, Sequence[ScoredSegment]]) -> SegmentTable:
+    """What was found as columns, in the numbers of `truth_table`."""
+    return segment_table(found, *_numbers(data))
+
+
+def average_map(data: UntrimmedSet, found: Detections, tious: Sequence[float]) -> DetectionResult:
+    """mAP at each overlap and their mean."""
+    return detection_map(
+        truth_table(data), detection_table(data, found), num_classes=len(data.class_names), tiou_thresholds=tious
+    )
+
+
+def _numbers(data: UntrimmedSet) -> tuple[dict[str, int], dict[str, int]]:
+    videos = {video.video_id: number for number, video in enumerate(data.videos)}
+    return videos, {name: number for number, name in enumerate(data.class_names)}
+
+
+class TrueNames:
+    """Stage two as an oracle: the label of the action that a segment overlaps most; none where it overlaps none."""
+
+    def __init__(self, video: AnnotatedVideo, labels: Sequence[str]) -> None:
+        bounds = [(segment.start_seconds, segment.end_seconds) for segment in video.segments]
+        self._bounds = np.array(bounds, dtype=np.float64).reshape(-1, 2)
+        self._targets = np.array([labels.index(segment.label) for segment in video.segments], dtype=np.int64)
+        self._num_labels = len(labels)
+
+    def __call__(self, window: FeatureWindow, segments: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        """One or zero, [K, N]."""
+        names = np.zeros((len(segments), self._num_labels), np.float32)
+        if len(self._bounds):
+            overlap = temporal_iou(to_seconds(segments, window.edges_seconds), self._bounds)
+            best = overlap.argmax(axis=1)
+            rows = np.flatnonzero(overlap.max(axis=1) > 0)
+            names[rows, self._targets[best[rows]]] = 1
+        return names
+
+
+def true_proposals(video: AnnotatedVideo) -> GivenProposals:
+    """Stage one as an oracle: the annotated segments, all equally sure."""
+    bounds = [(segment.start_seconds, segment.end_seconds) for segment in video.segments]
+    return GivenProposals(np.array(bounds, dtype=np.float64).reshape(-1, 2), np.ones(len(bounds), np.float32))
+
+
+def choose_fusion(
+    data: UntrimmedSet, make: Callable[[float], MakeLocalizer], config: LocalizationConfig
+) -> tuple[float, dict[str, float]]:
+    """The fusion weight of the highest average mAP on the validation part, and that of each candidate.
+
+    Of equals the one nearest to the geometric mean is taken, as without validation videos.
+    """
+    measured = {}
+    if len(data.targets):
+        for weight in config.fusion_weights:
+            found = detect(data, make(weight), config)
+            measured[weight] = average_map(data, found, config.tious).average
+    best = max(config.fusion_weights, key=lambda weight: (measured.get(weight, 0.0), -abs(weight - 0.5)))
+    return best, {f"{weight:g}": value for weight, value in measured.items()}
+
+
+def choose_min_score(
+    data: UntrimmedSet, make: Callable[[Sequence[str]], MakeLocalizer], config: LocalizationConfig
+) -> dict[str, float] | None:
+    """The score from which a segment is reported: the highest F1 on the validation part, asked for half of its names.
+
+    Either half is asked for without the other, so that half of the actions are of names that were not asked for: a
+    score that is right for videos where everything is known would report something in videos of nothing known.
+
+    Returns:
+        min_score, and its f1, precision and recall at an overlap of `CHOSEN_AT_TIOU`; None without validation videos
+        or with one name.
+    """
+    names = data.class_names
+    halves = [part for part in (names[::2], names[1::2]) if part]
+    if len(halves) < 2 or not len(data.targets):
+        return None
+    hits, scores, num_true = [], [], 0
+    for half in halves:
+        found = detection_table(data, detect(data, make(half), config))
+        truth = _with_labels(truth_table(data), {names.index(name) for name in half})
+        ranks = Ranking.of(found).ranks()
+        hit = np.zeros(len(found), dtype=bool)
+        if len(truth):
+            matched = match(truth, found, ranks, [CHOSEN_AT_TIOU])[0]
+            hit[matched[matched >= 0]] = True
+        hits.append(hit)
+        scores.append(found.ranked_scores())
+        num_true += len(truth)
+    return _best_f1(np.concatenate(scores), np.concatenate(hits), num_true)
+
+
+def _with_labels(table: SegmentTable, labels: set[int]) -> SegmentTable:
+    kept = np.isin(table.label, list(labels))
+    return SegmentTable(table.video[kept], table.label[kept], table.segments[kept], None)
+
+
+def _best_f1(scores: npt.NDArray[np.float64], hits: npt.NDArray[np.bool_], num_true: int) -> dict[str, float] | None:
+    if not hits.any():
+        return None
+    order = np.argsort(-scores, kind="stable")
+    found = np.cumsum(hits[order])
+    taken = np.arange(1, len(order) + 1)
+    f1 = 2 * found / (taken + num_true)
+    best = int(f1.argmax())
+    following = scores[order[best + 1]] if best + 1 < len(order) else 0.0
+    return {
+        "min_score": float((scores[order[best]] + following) / 2),
+        "f1": float(f1[best]),
+        "precision": float(found[best] / taken[best]),
+        "recall": float(found[best] / num_true),
+    }
+
+
+def evaluate_localization(
+    config: RunConfig,
+    model: LocalizationModel,
+    data: LocalizationData,
+    handcrafted: Handcrafted,
+    *,
+    fusion_weight: float,
+    outside: Outside,
+) -> dict[str, Any]:
+    """Measure the system, its stages apart, and the frozen backbone. Deterministic.
+
+    The reported part is test; without one it is val, and the result says so.
+    """
+    part = "test" if len(data.test) else "val"
+    backbone = model.classifier.backbone
+    results: dict[str, Any] = {
+        "protocol": {
+            "task": "localization",
+            "setting": "open-set" if data.novel.class_names else "closed-set",
+            "part": part,
+            "part_chose_the_weights": part == "val",
+            "tious": list(config.localization.tious),
+            "classes_seen_in_training": list(data.train.class_names),
+            "held_out_classes": list(data.novel.class_names),
+            "external_scores": str(config.localization.external_scores or "none"),
+            "proposals": str(config.localization.proposals or "own"),
+            "num_train_videos": len(data.train),
+            "num_train_segments": len(data.train.targets),
+            "num_val_videos": len(data.val),
+            "templates": list(config.evaluate.templates),
+        },
+        "notes": list(data.notes),
+        "seed": config.seed,
+        "backbone": {
+            "id": config.backbone.id,
+            "weights_hash": backbone.weights_hash,
+            "precision": backbone.precision,
+            "text_precision": backbone.text_precision,
+        },
+        "method": method_name(config),
+        "fusion_weight": fusion_weight,
+    }
+    for name, measured in ((part, data.test if part == "test" else data.val), ("novel", data.novel)):
+        results[name] = {}
+        if len(measured.targets):
+            results[name] = _measure_all(config, model, measured, handcrafted, fusion_weight, outside)
+    return results
+
+
+def _measure_all(
+    config: RunConfig,
+    model: LocalizationModel,
+    data: UntrimmedSet,
+    handcrafted: Handcrafted,
+    fusion_weight: float,
+    outside: Outside,
+) -> dict[str, Any]:
+    wanted, labels = config.localization, data.class_names
+    names = [spoken(label) for label in labels]
+    ours = trained_parts(
+        model,
+        wanted,
+        labels,
+        num_frames=config.model.num_frames,
+        sampling=config.features.sampling,
+        fusion_weight=fusion_weight,
+    )
+    frozen = replace(ours, namer=FrozenNamer(handcrafted(names), scale=handcrafted.backbone.logit_scale))
+    free = replace(frozen_parts(handcrafted.backbone, names, handcrafted.templates), labels=labels)
+    method = method_name(config)
+
+    def renamed(video: AnnotatedVideo) -> TwoStage:
+        perfect = replace(ours, namer=TrueNames(video, labels), fusion_weight=0.5)
+        return replace(outside, scores=None).localizers(perfect)(video)
+
+    def given(parts: LocalizerParts) -> MakeLocalizer:
+        return lambda video: replace(parts, proposer=true_proposals(video)).localizer()
+
+    rows: dict[str, MakeLocalizer] = {
+        method: outside.localizers(ours),
+        "own proposals, true names": renamed,
+        f"true segments, {method}": given(ours),
+    }
+    if "B-I" in config.evaluate.baselines:
+        rows |= {
+            "own proposals, B-I": replace(outside, scores=None).localizers(frozen),
+            "true segments, B-I": given(frozen),
+            "training-free, B-I": Outside().localizers(free),
+        }
+    found = {name: detect(data, make, wanted) for name, make in rows.items()}
+    measures = {name: measure_detections(data, detections, wanted.tious) for name, detections in found.items()}
+    errors = detection_errors(
+        truth_table(data),
+        detection_table(data, found[method]),
+        num_classes=len(labels),
+        tiou_thresholds=wanted.tious,
+        duration_seconds=np.array([video.duration_seconds or np.nan for video in data.videos]),
+    )
+    measures[method]["errors"] = errors_json(errors)
+    return measures
+
+
+def measure_detections(data: UntrimmedSet, found: Detections, tious: Sequence[float]) -> dict[str, Any]:
+    """What a results file says of one system on one part: mAP, and the recall of its segments whatever their label."""
+    result = average_map(data, found, tious)
+    truth, table = truth_table(data).with_one_label(), detection_table(data, found).with_one_label()
+    recall = average_recall(truth, table).average_recall_at if len(table) else {}
+    return {
+        "average_map": result.average,
+        "map": {f"{tiou:g}": float(value) for tiou, value in zip(tious, result.mean_ap, strict=True)},
+        "per_class": {
+            name: float(value) for name, value in zip(data.class_names, result.per_class.mean(axis=0), strict=True)
+        },
+        "average_recall_at": {str(number): float(value) for number, value in recall.items()},
+        "num_videos": len(data),
+        "num_segments": len(data.targets),
+        "num_found": sum(len(segments) for segments in found.values()),
+    }

@@ -1,0 +1,303 @@
+"""A whole localization run: config -> annotated videos -> features -> adapter -> results."""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from framecue.backbone import Backbone
+from framecue.config import RunConfig, save_config
+from framecue.datasets.feature_set import FeatureSet
+from framecue.datasets.localization import read_detections, read_external_scores
+from framecue.datasets.naming import shorten
+from framecue.datasets.untrimmed_set import UntrimmedSet
+from framecue.files import write_text
+from framecue.models.adapter import AdapterCard, make_card, save_adapter
+from framecue.models.builders import build_localization
+from framecue.models.handcrafted import Handcrafted
+from framecue.models.localization import LocalizationModel
+from framecue.models.video_text import num_trainable
+from framecue.tasks.blend import choose_blend
+from framecue.tasks.evaluation import method_name
+from framecue.tasks.localization import LocalizationTask
+from framecue.tasks.localization_data import LocalizationData, ground_truth_path, prepare_localization
+from framecue.tasks.localization_evaluation import (
+    MakeLocalizer,
+    Outside,
+    average_map,
+    choose_fusion,
+    choose_min_score,
+    detect,
+    evaluate_localization,
+    trained_parts,
+)
+from framecue.training.loop import STATE, train
+from framecue.training.recognition import (
+    ADAPTER,
+    CONFIG,
+    RESULTS,
+    RunProgress,
+    RunResult,
+    load_run_backbone,
+    make_folder,
+    make_handcrafted,
+    needs_handcrafted,
+    settled,
+)
+from framecue.types import AnnotatedVideo, Record, ScoredSegment
+
+
+def train_localization(
+    config: RunConfig, *, restart: bool = False, progress: RunProgress | None = None, backbone: Backbone | None = None
+) -> RunResult:
+    """Train both stages, choose weights and fusion on the validation part, and measure once on the test part.
+
+    A run whose folder holds a state of the same config goes on from there; a finished one is only measured again.
+
+    Args:
+        restart: begin anew whatever the folder holds.
+        backbone: an already loaded one, for callers of many runs.
+
+    Raises:
+        FramecueError: as its parts do; nothing half-written is left under a final name.
+    """
+    progress = progress or RunProgress()
+    if restart:
+        (config.out / STATE).unlink(missing_ok=True)
+    make_folder(config.out)
+    backbone = backbone or load_run_backbone(config)
+    config = settled_localization(config, backbone)
+    data = prepare_localization(config, backbone, progress=progress.extraction)
+    handcrafted = make_handcrafted(config, backbone, data.names)
+    outside = read_outside(config, data)
+    fitted = _fit(config, data, handcrafted, outside, progress=progress)
+    save_config(config, config.out / CONFIG)  # not before `_fit` has accepted the folder: it may be another run's
+    results = evaluate_localization(
+        config,
+        fitted.model,
+        data,
+        handcrafted,
+        fusion_weight=fitted.fusion_weight,
+        outside=outside,
+    )
+    results |= fitted.chosen
+    save_adapter(config.out / ADAPTER, fitted.model, _card(config, fitted, data, handcrafted, results))
+    write_text(config.out / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    return RunResult(config.out / ADAPTER, results, data.skipped)
+
+
+def evaluate_localization_adapter(
+    config: RunConfig, card: AdapterCard, model: LocalizationModel, folder: Path, progress: RunProgress
+) -> RunResult:
+    """Measure a trained adapter again on the data of its own config. The same inputs give the same bytes."""
+    backbone = model.classifier.backbone
+    data = prepare_localization(config, backbone, progress=progress.extraction)
+    handcrafted = make_handcrafted(config, backbone, data.names)
+    results = evaluate_localization(
+        config,
+        model,
+        data,
+        handcrafted,
+        fusion_weight=card.fusion_weight,
+        outside=read_outside(config, data),
+    )
+    results |= {name: card.metrics[name] for name in CHOSEN if name in card.metrics}
+    return RunResult(folder, results, data.skipped)
+
+
+CHOSEN = ("selected", "blend", "fusion", "reporting")
+"""What validation decided, in a results file."""
+
+
+@dataclass(frozen=True, eq=False)
+class LocalizationFit:
+    """A trained model with its best weights, and what the validation part chose.
+
+    Attributes:
+        chosen: `CHOSEN`, for the results file.
+    """
+
+    model: LocalizationModel
+    fusion_weight: float
+    min_score: float | None
+    chosen: dict[str, Any]
+
+
+def _fit(
+    config: RunConfig, data: LocalizationData, handcrafted: Handcrafted, outside: Outside, *, progress: RunProgress
+) -> LocalizationFit:
+    wanted, backbone = config.localization, handcrafted.backbone
+    texts = handcrafted if needs_handcrafted(config) else None
+    model = build_localization(config.model, wanted, backbone, seed=config.seed, handcrafted=texts)
+    start = {name: tensor.detach().clone() for name, tensor in model.classifier.state_dict().items()}
+    progress.note(_describe(config, data, num_trainable(model)))
+
+    def localizers(labels: Sequence[str], weight: float) -> MakeLocalizer:
+        parts = trained_parts(
+            model,
+            wanted,
+            labels,
+            num_frames=config.model.num_frames,
+            sampling=config.features.sampling,
+            fusion_weight=weight,
+        )
+        return outside.localizers(parts)
+
+    names = data.train.class_names
+
+    def measure(current: LocalizationModel) -> Mapping[str, float]:
+        found = detect(data.val, localizers(names, 0.5), wanted)
+        return {"average_map": average_map(data.val, found, wanted.tious).average}
+
+    task = LocalizationTask(model, data.train, measure if len(data.val.targets) else None, config)
+    state = train(task, config.train, config.out, fingerprint=_fingerprint(config, data), progress=progress.step)
+    model.eval()
+    blend = choose_blend(
+        model.classifier,
+        trimmed(data.val),
+        config.blend,
+        config.evaluate.model_copy(update={"views": 1}),
+        start=start,
+        window=config.model.num_frames,
+    )
+    progress.note("choosing the fusion of both stages' scores, and from which score a segment is reported, on val")
+    weight, fusion = choose_fusion(data.val, lambda value: localizers(names, value), wanted)
+    reporting = choose_min_score(data.val, lambda labels: localizers(labels, weight), wanted)
+    chosen = {
+        "selected": {"iteration": state.best_iteration, "val_average_map": state.best_metric},
+        "blend": blend,
+        "fusion": {"weight": weight, "val_average_map": fusion},
+        "reporting": reporting,
+    }
+    return LocalizationFit(model, weight, reporting["min_score"] if reporting else None, chosen)
+
+
+def trimmed(data: UntrimmedSet) -> FeatureSet:
+    """Every action of the set as a trimmed video, for what is chosen by classification alone."""
+    rows = data.segment_rows[:, 0].tolist()
+    records = [
+        Record(
+            video.path or Path(video.video_id),
+            segment.label,
+            start_seconds=segment.start_seconds,
+            end_seconds=segment.end_seconds,
+        )
+        for video in data.videos
+        for segment in video.segments
+    ]
+    return FeatureSet(records, [data.hashes[row] for row in rows], data.class_names, data.fetch)
+
+
+def read_outside(config: RunConfig, data: LocalizationData) -> Outside:
+    """Somebody else's proposals, with scores brought into [0, 1], and video-level class scores, where the run has them.
+
+    What is odd about them is added to the notes of `data`.
+
+    Raises:
+        DatasetError: a file cannot be read, or the scores lack a class.
+    """
+    wanted = config.localization
+    videos = [*data.train.videos, *data.val.videos, *data.test.videos, *data.novel.videos]
+    proposals = scores = None
+    if wanted.proposals is not None:
+        proposals = _read_proposals(wanted.proposals, videos, data.notes)
+    if wanted.external_scores is not None:
+        scores = read_external_scores(wanted.external_scores, data.names)
+        data.notes.extend(scores.notes)
+        _note_absent(wanted.external_scores, "class scores", videos, scores.scores, data.notes)
+    return Outside(proposals, scores)
+
+
+def _read_proposals(
+    path: Path, videos: Sequence[AnnotatedVideo], notes: list[str]
+) -> Mapping[str, Sequence[ScoredSegment]]:
+    durations = {video.video_id: video.duration_seconds for video in videos if video.duration_seconds}
+    found = read_detections(path, durations=durations)
+    notes.extend(found.notes)
+    _note_absent(path, "proposals", videos, found.results, notes)
+    top = max((abs(segment.score) for part in found.results.values() for segment in part), default=1.0)
+    if top <= 1:
+        return found.results
+    notes.append(f"{path}: scores reach {top:g}, so all were divided by it.")
+    return {name: [replace(s, score=s.score / top) for s in part] for name, part in found.results.items()}
+
+
+def _note_absent(
+    path: Path, what: str, videos: Sequence[AnnotatedVideo], there: Collection[str], notes: list[str]
+) -> None:
+    absent = sorted({video.video_id for video in videos} - set(there))
+    if absent:
+        notes.append(f"{path}: no {what} for {len(absent)} of {len(videos)} videos ({shorten(absent, 3)}).")
+
+
+def settled_localization(config: RunConfig, backbone: Backbone) -> RunConfig:
+    """As `settled`, with the paths of the section localization, and the ground truth named."""
+    wanted = config.localization
+    paths = {
+        name: value.absolute()
+        for name in ("blocked", "proposals", "external_scores")
+        if (value := getattr(wanted, name)) is not None
+    }
+    config = config.model_copy(
+        update={
+            "localization": wanted.model_copy(update=paths),
+            "data": config.data.model_copy(update={"annotations": ground_truth_path(config)}),
+        }
+    )
+    return settled(config, backbone)
+
+
+def _card(
+    config: RunConfig,
+    fitted: LocalizationFit,
+    data: LocalizationData,
+    handcrafted: Handcrafted,
+    results: dict[str, Any],
+) -> AdapterCard:
+    classifier = fitted.model.classifier
+    weights = {
+        "temporal_weight": classifier.temporal_weight,
+        "handcrafted_weight": classifier.handcrafted_weight,
+    }
+    frozen_texts = {"templates": handcrafted.templates, "descriptions": handcrafted.descriptions}
+    return make_card(
+        classifier.backbone,
+        config.model.model_copy(update=weights),
+        data.train.class_names,
+        backbone_id=config.backbone.id,
+        sampling=config.features.sampling,
+        task="localization",
+        localization=config.localization,
+        fusion_weight=fitted.fusion_weight,
+        min_score=fitted.min_score,
+        config=config.model_dump(mode="json"),
+        metrics=results,
+        **(frozen_texts if classifier.handcrafted_weight else {}),
+    )
+
+
+def _fingerprint(config: RunConfig, data: LocalizationData) -> str:
+    """What decides the trained weights: the config's deciding sections, and the training and validation videos."""
+    deciding = config.model_dump(mode="json", include={"task", "seed", "model", "backbone", "data", "localization"})
+    for name in ("test_subset", "fusion_weights", "external_scores"):
+        deciding["localization"].pop(name)
+    deciding["features"] = {"sampling": config.features.sampling, "dtype": config.features.dtype}
+    deciding["train"] = config.train.model_dump(mode="json", exclude={"save_every", "log_every"})
+    videos = [
+        f"{part.hashes[row]} {video.segments} {part.ignored[row]}"
+        for part in (data.train, data.val)
+        for row, video in enumerate(part.videos)
+    ]
+    deciding["videos"] = hashlib.sha256("\n".join(videos).encode()).hexdigest()
+    return json.dumps(deciding, sort_keys=True)
+
+
+def _describe(config: RunConfig, data: LocalizationData, trained: int) -> str:
+    held_out = f", {len(data.novel.class_names)} held-out names" if data.novel.class_names else ""
+    return (
+        f"{method_name(config)} on {config.backbone.id}: {trained:,} trained numbers, "
+        f"{len(data.train.class_names)} classes{held_out}; videos: {len(data.train)} train "
+        f"({len(data.train.targets)} segments), {len(data.val)} val, {len(data.test)} test"
+    )
