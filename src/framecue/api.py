@@ -17,10 +17,12 @@ from framecue.datasets.feature_set import features_to_views
 from framecue.datasets.naming import is_text
 from framecue.errors import AdapterError, UsageError, VideoError
 from framecue.features.encode import encode_video
-from framecue.models.adapter import CARD, AdapterCard, load_adapter, read_card
+from framecue.models.adapter import CARD, AdapterCard, load_whole_adapter, read_card
 from framecue.models.handcrafted import template_embeddings
+from framecue.models.localization import LocalizationModel
 from framecue.models.video_text import VideoTextModel
 from framecue.tasks.evaluation import rejection_rule
+from framecue.tasks.localization_evaluation import trained_parts
 from framecue.tasks.localize_video import LocalizerParts, SecondsDone, localize_video
 from framecue.tasks.recognition import average_views, score_views
 from framecue.tasks.rejection import apply_rejection
@@ -65,7 +67,7 @@ def load(
     folder = _adapter_folder(adapter)
     card = read_card(folder)
     frozen = _backbone(backbone or card.backbone, device, precision)
-    return Predictor(frozen, load_adapter(folder, frozen, card), card)
+    return Predictor(frozen, load_whole_adapter(folder, frozen, card), card)
 
 
 class Predictor:
@@ -80,12 +82,14 @@ class Predictor:
     def __init__(
         self,
         backbone: Backbone,
-        model: VideoTextModel | None = None,
+        model: VideoTextModel | LocalizationModel | None = None,
         card: AdapterCard | None = None,
         *,
         templates: Sequence[str] = DEFAULT_TEMPLATES,
     ) -> None:
-        self.backbone, self.model, self.card, self.templates = backbone, model, card, tuple(templates)
+        self.backbone, self.card, self.templates = backbone, card, tuple(templates)
+        self.model = model.classifier if isinstance(model, LocalizationModel) else model
+        self._localization = model if isinstance(model, LocalizationModel) else None
         self._text: dict[tuple[str, ...], torch.Tensor] = {}
         self._parts: dict[tuple[str, ...], LocalizerParts] = {}
         self._rejection = rejection_rule(card) if card else None
@@ -193,7 +197,7 @@ class Predictor:
         parts = self._localizer_parts(self._labels(labels))
         if min_score is None:
             min_score = parts.min_score if proposals is None else 0.0
-        settings = GatherSettings(min_score=min_score, max_segments=max_segments)
+        settings = GatherSettings(min_score=min_score, max_segments=max_segments, sigma=parts.sigma)
         return localize_video(
             Path(path),
             self.backbone,
@@ -245,6 +249,17 @@ class Predictor:
     def _build_parts(self, names: tuple[str, ...]) -> LocalizerParts:
         if self.model is None or self.card is None:
             return frozen_parts(self.backbone, names, self.templates)
+        if self._localization is not None and self.card.localization is not None:
+            return trained_parts(
+                self._localization,
+                self.card.localization,
+                names,
+                num_frames=self.card.model.num_frames,
+                sampling=self.card.sampling,
+                fusion_weight=self.card.fusion_weight,
+                min_score=self.card.min_score,
+                others=[name for name in self.class_names if name not in names],
+            )
         return adapter_parts(
             self.model,
             names,

@@ -50,7 +50,8 @@ def _print_localization(results: Mapping[str, Any]) -> None:
             soft_wrap=True,
         )
     console.print(
-        f"seed {results['seed']}, score = proposal^{1 - results['fusion_weight']:g} x class^{results['fusion_weight']:g}, "
+        f"seed {results['seed']}, score = proposal^{1 - results['fusion_weight']:g} x "
+        f"class^{results['fusion_weight']:g}, "
         f"proposals: {protocol['proposals']}, external scores: {protocol['external_scores']}. "
         "B-I: the frozen backbone with templates names the segments.",
         soft_wrap=True,

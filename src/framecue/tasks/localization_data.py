@@ -90,7 +90,6 @@ def read_localization_parts(config: RunConfig) -> LocalizationParts:
         train, val = learned, list(files[wanted.val_subset][0])
     else:
         train, val = _split_off_val(config, learned)
-    val = [video for video in val if all(segment.label in seen for segment in video.segments)]
     test = list(files[wanted.test_subset][0]) if wanted.test_subset is not None else []
     class_names = tuple(sorted({s.label for video in train for s in video.segments} & seen))
     if not class_names:
@@ -99,9 +98,12 @@ def read_localization_parts(config: RunConfig) -> LocalizationParts:
             "data.classes and data.held_out."
         )
     measured = set(class_names)
+    kept = [video for video in val if all(segment.label in measured for segment in video.segments)]
+    if len(kept) < len(val):
+        notes.append(f"{len(val) - len(kept)} of {len(val)} validation videos show names not trained on: left out.")
     return LocalizationParts(
         train=[_only(video, measured) for video in train],
-        val=[_only(video, measured) for video in val],
+        val=kept,
         test=_with_names(test, measured, notes, "test"),
         novel=[video for video in (_only(video, set(novel_names)) for video in test) if video.segments],
         ignored=[tuple(s for s in video.segments if s.label not in measured) for video in train],

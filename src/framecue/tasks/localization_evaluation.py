@@ -73,6 +73,7 @@ def trained_parts(
         stride=max(1, round(config.window * (1 - config.overlap))),
         fusion_weight=fusion_weight,
         min_score=min_score or 0.0,
+        sigma=config.nms_sigma,
     )
 
 

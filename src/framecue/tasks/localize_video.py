@@ -27,6 +27,8 @@ class LocalizerParts:
         sampling, window, stride: as tasks.streaming.WindowLocalizer has them.
         fusion_weight: as tasks.localization.TwoStage has it.
         min_score: segments below it are not sure enough to be shown, unless the caller says otherwise.
+        nms_sigma: as tasks.streaming.GatherSettings has it.
+        sigma: of soft-NMS, as tasks.streaming.GatherSettings has it.
     """
 
     proposer: Proposer
@@ -37,6 +39,7 @@ class LocalizerParts:
     stride: int
     fusion_weight: float
     min_score: float
+    sigma: float = 0.5
 
     def localizer(self, proposals: Sequence[ScoredSegment] | None = None) -> TwoStage:
         """The localizer of one video, with somebody else's proposals of it where there are any."""
