@@ -171,3 +171,23 @@ def test_what_cannot_be_shown_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"none\.mp4: frames to write must be at least one image"):
         write_long_untrimmed(tmp_path / "none.mp4", minutes=0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_held_out_names_have_test_videos_of_their_own(tmp_path: Path) -> None:
+    write_untrimmed(
+        tmp_path,
+        classes=("growing", "bouncing"),
+        held_out=("swinging", "zigzagging"),
+        num_videos={"train": 2, "test": 1, "novel": 2},
+        workers=0,
+    )
+    database = json.loads((tmp_path / "ground_truth.json").read_text())["database"]
+    shown = {name: {part["label"] for part in entry["annotations"]} for name, entry in database.items()}
+    assert {name for name, entry in database.items() if entry["subset"] == "testing"} == {
+        "untrimmed_test_0000",
+        "untrimmed_novel_0000",
+        "untrimmed_novel_0001",
+    }
+    for name, labels in shown.items():
+        allowed = {"swinging", "zigzagging"} if "novel" in name else {"growing", "bouncing"}
+        assert labels <= allowed

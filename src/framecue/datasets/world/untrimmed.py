@@ -40,7 +40,7 @@ from framecue.video.writer import write_video
 UNTRIMMED_SEEN_CLASSES: tuple[str, ...] = tuple(name for name in SEEN_CLASSES if name != "standing still")
 """`SEEN_CLASSES` without "standing still", which is background here."""
 
-SUBSETS = {"train": "training", "val": "validation", "test": "testing"}
+SUBSETS = {"train": "training", "val": "validation", "test": "testing", "novel": "testing"}
 VIDEO_SECONDS = (18.0, 36.0)
 ACTION_SECONDS = (1.5, 5.0)
 BACKGROUND_SECONDS = (0.8, 4.0)
@@ -159,6 +159,7 @@ def write_untrimmed(
     *,
     seed: int = 0,
     classes: Sequence[str] = UNTRIMMED_SEEN_CLASSES,
+    held_out: Sequence[str] = (),
     num_videos: Mapping[str, int] = {"train": 120, "val": 30, "test": 60},
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -172,7 +173,8 @@ def write_untrimmed(
         seed: all videos follow from it, whatever the number of workers.
         classes: what may happen: names from `UNTRIMMED_SEEN_CLASSES` and `NOVEL_CLASSES`, each equally often in every
             split.
-        num_videos: by split name out of "train", "val", "test".
+        held_out: what happens in the videos of "novel", which belong to the subset "testing" too.
+        num_videos: by split name out of "train", "val", "test", "novel".
         workers: processes; default one per core, 0 = in this process.
         on_progress: called with the number of videos done and in all, after each.
 
@@ -184,16 +186,21 @@ def write_untrimmed(
             another recipe.
     """
     out_dir = Path(out_dir)
+    pools = {split: held_out if split == "novel" else classes for split in SUBSETS}
     _check_classes(classes)
+    if num_videos.get("novel"):
+        _check_classes(held_out)
     for split in num_videos:
-        if split not in SPLITS:
-            raise DatasetError(f"{split!r}: the splits of an untrimmed world are {', '.join(SPLITS)}; use one of them.")
-    recipe = {"seed": seed, "classes": list(classes), "num_videos": dict(num_videos)}
+        if split not in SUBSETS:
+            raise DatasetError(
+                f"{split!r}: the splits of an untrimmed world are {', '.join(SUBSETS)}; use one of them."
+            )
+    recipe = {"seed": seed, "classes": list(classes), "held_out": list(held_out), "num_videos": dict(num_videos)}
     claim(out_dir, {"untrimmed": True, **recipe})
     jobs = [
         (out_dir, split, index, seed, labels)
-        for split in SPLITS
-        for index, labels in enumerate(draw_labels(classes, num_videos.get(split, 0), _rng(seed, split)))
+        for split, pool in pools.items()
+        for index, labels in enumerate(draw_labels(pool, num_videos.get(split, 0), _rng(seed, split)))
     ]
     entries: list[Entry] = []
     for entry in each_written(_write_one, jobs, workers):
@@ -202,7 +209,7 @@ def write_untrimmed(
             on_progress(len(entries), len(jobs))
     content = {
         "version": "framecue built-in world, untrimmed",
-        "taxonomy": _taxonomy(classes),
+        "taxonomy": _taxonomy([*classes, *held_out]),
         "database": {video_id: about for video_id, about, _ in entries},
     }
     write_text(out_dir / GROUND_TRUTH_FILE, json.dumps(content, indent=1) + "\n")
@@ -266,7 +273,7 @@ def _write_one(out_dir: Path, split: str, index: int, seed: int, labels: Sequenc
 
 
 def _rng(seed: int, split: str, number: int = 0) -> np.random.Generator:
-    return np.random.default_rng([seed, SPLITS.index(split), number, *b"untrimmed"])
+    return np.random.default_rng([seed, list(SUBSETS).index(split), number, *b"untrimmed"])
 
 
 def _check_classes(classes: Sequence[str]) -> None:
