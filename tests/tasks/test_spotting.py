@@ -182,6 +182,9 @@ def test_asked_names_drop_the_others():
     namer: Namer = AskedNames(Constant(), 2)
     window = as_window(turning(50, moving_in(50, (10, 30))))
     np.testing.assert_allclose(namer(window, np.array([[0.0, 5]])), [[0.2, 0.3]])
+    softer = np.exp(np.log([0.2, 0.3, 0.5]) / 2)  # as softmax(logits / 2)
+    found = AskedNames(Constant(), 2, temperature=2.0)(window, np.array([[0.0, 5]]))
+    np.testing.assert_allclose(found, [softer[:2] / softer.sum()], rtol=1e-6)
     segments, scores = SpottedProposals(namer)(window)
     assert temporal_iou(segments[:1], np.array([[10.0, 30.0]]))[0, 0] > 0.7
     assert scores.dtype == np.float32

@@ -41,9 +41,10 @@ validation videos of the built-in world (docs/log.md)."""
 
 SPOTTING_SAMPLING = "fps:8"
 SPOTTING_WINDOW, SPOTTING_STRIDE = 512, 256
-FROZEN_MIN_SCORE, ADAPTER_MIN_SCORE = 0.5, 0.7
-"""Scores that are sure enough to be shown, chosen on the same videos, asked for what they show and for what they do
-not. To measure mAP take all scores instead."""
+TEMPERATURE = 3.0
+FROZEN_MIN_SCORE, ADAPTER_MIN_SCORE = 0.4, 0.5
+"""How soft the probabilities are, and which scores are sure enough to be shown: chosen on the same videos, asked for
+what they show and for what they do not. To measure mAP take all scores instead."""
 
 ADAPTER_CONTEXT_SECONDS = 1.5
 NAMED_EVERY = 2
@@ -81,14 +82,20 @@ class SpottedProposals:
 
 
 class AskedNames:
-    """A namer of N names and of others behind them, without the others; they keep their share of the probability."""
+    """A namer of N names and of others behind them, without the others; they keep their share of the probability.
 
-    def __init__(self, namer: Namer, num_names: int) -> None:
-        self._namer, self._num_names = namer, num_names
+    Args:
+        temperature: the namer's logits are divided by it once more. Segments cut by cues say less than whole videos, on
+            which a model's own temperature was learned.
+    """
+
+    def __init__(self, namer: Namer, num_names: int, *, temperature: float = 1.0) -> None:
+        self._namer, self._num_names, self._temperature = namer, num_names, temperature
 
     def __call__(self, window: FeatureWindow, segments: Array) -> Scores:
         """Probabilities [K, N], whose sum is below 1 where none of the names is seen."""
-        return self._namer(window, segments)[:, : self._num_names]
+        shares = self._namer(window, segments) ** (1 / self._temperature)  # softmax(l / T) is softmax(l)^(1/T), scaled
+        return (shares / shares.sum(axis=1, keepdims=True))[:, : self._num_names]
 
 
 def frozen_parts(backbone: Backbone, labels: Sequence[str], templates: Sequence[str]) -> LocalizerParts:
@@ -100,7 +107,9 @@ def frozen_parts(backbone: Backbone, labels: Sequence[str], templates: Sequence[
     names = template_embeddings(backbone, labels, templates)
     with torch.no_grad():
         nulls = F.normalize(backbone.encode_text(NULL_TEXTS), dim=-1)
-    namer = AskedNames(FrozenNamer(torch.cat([names, nulls]), scale=backbone.logit_scale), len(labels))
+    namer = AskedNames(
+        FrozenNamer(torch.cat([names, nulls]), scale=backbone.logit_scale), len(labels), temperature=TEMPERATURE
+    )
     return _parts(namer, labels, SPOTTING_SAMPLING, FROZEN_MIN_SCORE, context_seconds=0.0)
 
 
@@ -120,7 +129,7 @@ def adapter_parts(
     """
     others = [*NULL_TEXTS, *(name for name in class_names if name not in labels)]
     text = model.embed_text(model.slots([*labels, *others]))
-    namer = PromptedNamer(model, text, num_frames=num_frames, num_others=len(others))
+    namer = AskedNames(PromptedNamer(model, text, num_frames=num_frames), len(labels), temperature=TEMPERATURE)
     usable = sampling if parse_sampling(sampling).kind == "fps" else SPOTTING_SAMPLING
     return _parts(namer, labels, usable, ADAPTER_MIN_SCORE, context_seconds=ADAPTER_CONTEXT_SECONDS)
 
