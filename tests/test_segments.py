@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import framecue.segments
 from framecue.segments import frame_edges, soft_nms, temporal_iou, to_grid, to_seconds
 
 
@@ -40,3 +41,14 @@ def test_soft_nms_lowers_what_overlaps_a_better_one_and_leaves_the_rest() -> Non
     assert soft_nms(segments, np.array([0.9, 0.8, 0.5]), sigma=0.5, min_score=0.3)[0].tolist() == [0, 2]
     assert soft_nms(segments, np.array([0.9, 0.8, 0.5]), sigma=0.5, max_segments=1)[0].tolist() == [0]
     assert len(soft_nms(np.zeros((0, 2)), np.zeros(0), sigma=0.5)[0]) == 0
+
+
+def test_soft_nms_does_not_depend_on_how_the_overlaps_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    start = rng.uniform(0, 50, 300)
+    segments, scores = np.stack([start, start + rng.uniform(0.1, 20, 300)], axis=1), rng.uniform(0, 1, 300)
+    at_once = soft_nms(segments, scores, sigma=0.5, min_score=0.01, max_segments=200)
+    monkeypatch.setattr(framecue.segments, "_MATRIX_SEGMENTS", 10)
+    row_by_row = soft_nms(segments, scores, sigma=0.5, min_score=0.01, max_segments=200)
+    np.testing.assert_array_equal(at_once[0], row_by_row[0])
+    np.testing.assert_array_equal(at_once[1], row_by_row[1])

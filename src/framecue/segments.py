@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+_MATRIX_SEGMENTS = 1000
+
 
 def frame_edges(pts_seconds: Array, duration_seconds: float | None = None) -> Array:
     """Bounds of the cells of T frames in seconds: half way between neighbors, float64 [T + 1].
@@ -68,13 +70,18 @@ def soft_nms(
     kept: list[int] = []
     lowered: list[float] = []
     limit = len(left) if max_segments is None else min(max_segments, len(left))
+    # One matrix for all steps is several times faster than a row at each, where it is not too large to be held.
+    factors = _decay(segments, segments, sigma) if len(left) <= _MATRIX_SEGMENTS else None
     while len(kept) < limit:
         best = int(left.argmax())
         if not left[best] > min_score:
             break
         kept.append(best)
         lowered.append(float(left[best]))
-        overlap = temporal_iou(segments[best : best + 1], segments)[0]
-        left *= np.exp(-(overlap**2) / sigma)
+        left *= factors[best] if factors is not None else _decay(segments[best : best + 1], segments, sigma)[0]
         left[best] = -np.inf
     return np.array(kept, dtype=np.int64), np.array(lowered)
+
+
+def _decay(kept: Array, others: Array, sigma: float) -> Array:
+    return np.exp(-(temporal_iou(kept, others) ** 2) / sigma)
