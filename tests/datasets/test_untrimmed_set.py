@@ -92,7 +92,7 @@ def test_a_window_shows_its_video_and_its_actions_there():
             assert shown[:, 0].tolist() == list(range(first, first + 64))
             spans = [(s.start_seconds, s.end_seconds) for s in data.videos[video].segments]
             expected = [[8 * start + 0.5 - first, 8 * end + 0.5 - first] for start, end in spans]
-            whole = [pair for pair in expected if 0 <= pair[0] and pair[1] <= 64]
+            whole = [pair for pair in expected if pair[0] >= 0 and pair[1] <= 64]
             assert all(pair in actions.tolist() for pair in whole)
             middles = [sum(pair) / 2 for pair in expected]
             assert any(0 <= middle <= 64 for middle in middles), "no action's middle is in the window"
