@@ -75,6 +75,8 @@ class TwoStage:
         weight = self._fusion_weight
         scores = (proposal_scores[:, None] ** (1 - weight) * probabilities**weight).astype(np.float32)
         curves = score_curves(segments, scores, len(window))
+        if isinstance(self._proposer, GivenProposals):
+            return WindowAnswer(self._proposer.seconds(window), scores, curves)
         return WindowAnswer(to_seconds(segments, window.edges_seconds), scores, curves)
 
 
@@ -104,18 +106,21 @@ class NetworkProposals:
 
 
 class GivenProposals:
-    """Stage one by somebody else: one video's segments [K, 2] in seconds, with scores [K]."""
+    """Stage one by somebody else: one video's segments [K, 2] in seconds, with scores [K].
+
+    Each is named once, by what the window that decides it shows of it, and keeps its own times.
+    """
 
     def __init__(self, segments_seconds: Array, scores: Scores) -> None:
         self._segments, self._scores = segments_seconds, scores
 
+    def seconds(self, window: FeatureWindow) -> Array:
+        """Those that the window decides, [K, 2], whole."""
+        return self._segments[window.decides(self._segments)]
+
     def __call__(self, window: FeatureWindow) -> tuple[Array, Scores]:
-        """Those whose middle lies in the window's core."""
-        middle = self._segments.mean(axis=1)
-        first, end = window.core_seconds
-        first, end = first if window.core[0] + window.start_index else -np.inf, np.inf if window.is_last else end
-        mine = (middle >= first) & (middle < end)
-        return to_grid(self._segments[mine], window.edges_seconds), self._scores[mine]
+        """What the window shows of those that it decides."""
+        return to_grid(self.seconds(window), window.edges_seconds), self._scores[window.decides(self._segments)]
 
 
 class PromptedNamer:
@@ -225,14 +230,18 @@ class LocalizationTask:
             window=wanted.window,
             seed=self._config.seed,
         )
-        return proposal_loss(
-            network,
-            batch,
-            first_range=wanted.first_range,
-            center_radius=wanted.center_radius,
-            location_weight=wanted.location_weight,
-            quality_weight=wanted.quality_weight,
-        )
+        device = network.scale.device
+        # Dropout draws from torch's own generators, whose state a resumed run does not have.
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(int(np.random.default_rng((self._config.seed, 12, iteration)).integers(2**62)))
+            return proposal_loss(
+                network,
+                batch,
+                first_range=wanted.first_range,
+                center_radius=wanted.center_radius,
+                location_weight=wanted.location_weight,
+                quality_weight=wanted.quality_weight,
+            )
 
     def _naming_loss(self, iteration: int) -> Tensor:
         wanted, train = self._config.localization, self._config.train

@@ -1,7 +1,7 @@
 """A video file to named segments: the stages of a localizer, and the stream of features through them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,6 @@ class LocalizerParts:
         sampling, window, stride: as tasks.streaming.WindowLocalizer has them.
         fusion_weight: as tasks.localization.TwoStage has it.
         min_score: segments below it are not sure enough to be shown, unless the caller says otherwise.
-        nms_sigma: as tasks.streaming.GatherSettings has it.
         sigma: of soft-NMS, as tasks.streaming.GatherSettings has it.
     """
 
@@ -78,7 +77,7 @@ def localize_video(
     duration_seconds = probe(path).duration_seconds
     if proposals is not None:
         left_out = {id(segment) for segment in outside(proposals, duration_seconds)}
-        proposals = [segment for segment in proposals if id(segment) not in left_out]
+        proposals = [_cut(segment, duration_seconds) for segment in proposals if id(segment) not in left_out]
     localizer = parts.localizer(proposals)
     chunks: Iterable[Chunk] = stream_video(path, backbone, parts.sampling)
     if on_progress is not None:
@@ -94,6 +93,11 @@ def outside(proposals: Iterable[ScoredSegment], duration_seconds: float) -> list
         for segment in proposals
         if not max(segment.start_seconds, 0.0) < min(segment.end_seconds, duration_seconds)
     ]
+
+
+def _cut(segment: ScoredSegment, duration_seconds: float) -> ScoredSegment:
+    start_seconds, end_seconds = max(segment.start_seconds, 0.0), min(segment.end_seconds, duration_seconds)
+    return replace(segment, start_seconds=start_seconds, end_seconds=end_seconds)
 
 
 def _given(proposals: Sequence[ScoredSegment]) -> GivenProposals:

@@ -56,6 +56,16 @@ class FeatureWindow:
         """The core's bounds."""
         return float(self.edges_seconds[self.core[0]]), float(self.edges_seconds[self.core[1]])
 
+    def decides(self, segments: Floats) -> npt.NDArray[np.bool_]:
+        """Whether each segment [K, 2] in seconds belongs to this window; of all windows of a video to one exactly.
+
+        What lies before the first frame or behind the last one belongs to the first or the last window.
+        """
+        middle = segments.mean(axis=1)
+        first, end = self.core_seconds
+        is_first = self.start_index + self.core[0] == 0
+        return ((middle >= first) | is_first) & ((middle < end) | self.is_last)
+
 
 @dataclass(frozen=True, eq=False)
 class WindowAnswer:
@@ -234,9 +244,7 @@ class SegmentPool:
 
     def add(self, answer: WindowAnswer, window: FeatureWindow) -> None:
         """Takes what the window decides."""
-        middle = answer.segments.mean(axis=1)
-        first, end = window.core_seconds
-        mine = (middle >= first) & ((middle < end) | window.is_last)
+        mine = window.decides(answer.segments)
         rows, columns = np.nonzero(mine[:, None] & (answer.scores > self._settings.min_score))
         self._segments = np.concatenate([self._segments, answer.segments[rows]])
         self._labels = np.concatenate([self._labels, columns])
