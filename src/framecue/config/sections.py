@@ -256,7 +256,7 @@ class LocalizationConfig(Section):
     quality_weight: NonNegativeFloat = 1.0
     """Weight of the quality loss."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Dropout on the frame features that enter the proposal network, whole features of D at a time."""
+    """Dropout on the frame features that enter the proposal network, in training."""
     jitter: float = Field(default=0.1, ge=0, lt=0.5)
     """Largest shift of a training segment's ends, as a part of its length: the classifier meets imprecise proposals."""
     context: float = Field(default=0.0, ge=0, le=1)
@@ -279,6 +279,21 @@ class LocalizationConfig(Section):
         if self.test_subset is not None and self.test_subset.lower() == self.train_subset.lower():
             raise ValueError(
                 "'localization.test_subset' must not be the training subset; null measures on the validation part"
+            )
+        if self.val_subset is not None and self.val_subset.lower() == self.train_subset.lower():
+            raise ValueError(
+                "'localization.val_subset' must not be the training subset; null keeps a part of its videos for "
+                "validation (data.val_fraction)"
+            )
+        if self.val_subset is not None and self.val_subset.lower() == (self.test_subset or "").lower():
+            raise ValueError(
+                "'localization.test_subset' must not be the validation subset; null measures on it, and says that it "
+                "chose the weights"
+            )
+        if self.proposals is not None and "classifier" not in self.train_parts:
+            raise ValueError(
+                "'localization.train_parts' must hold classifier where 'localization.proposals' are given: else "
+                "nothing is trained"
             )
         return self
 
