@@ -1,7 +1,7 @@
 """Load once, ask many times: `framecue.load(...)` gives a `Predictor` for one's own files."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from framecue.tasks.evaluation import rejection_rule
 from framecue.tasks.localization_evaluation import trained_parts
 from framecue.tasks.localize_video import LocalizerParts, SecondsDone, localize_video
 from framecue.tasks.recognition import average_views, score_views
-from framecue.tasks.rejection import apply_rejection
+from framecue.tasks.rejection import RejectionRule, apply_rejection
 from framecue.tasks.spotting import adapter_parts, frozen_parts
 from framecue.tasks.streaming import GatherSettings
 from framecue.types import Classification, FrameFeatures, Localization, ScoredSegment, Skipped
@@ -148,8 +148,9 @@ class Predictor:
         views = self._views(self.frame_features(path))
         logits = self._logits(views[None], names)
         unknown = False
-        if self._rejection is not None and self._rejection.is_usable and set(names) == set(self.class_names):
-            probabilities, rejected = apply_rejection(self._rejection, logits)
+        rule = self._rule_for(set(names))
+        if rule is not None:
+            probabilities, rejected = apply_rejection(rule, logits)
             scores, unknown = probabilities[0], bool(rejected[0])
         else:
             scores = average_views(logits)[0]
@@ -258,7 +259,8 @@ class Predictor:
                 sampling=self.card.sampling,
                 fusion_weight=self.card.fusion_weight,
                 min_score=self.card.min_score,
-                others=[name for name in self.class_names if name not in names],
+                others=(others := [name for name in self.class_names if name not in names]),
+                rejection=self._rule_for({*names, *others}),
             )
         return adapter_parts(
             self.model,
@@ -267,6 +269,11 @@ class Predictor:
             num_frames=self.card.model.num_frames,
             sampling=self.card.sampling,
         )
+
+    def _rule_for(self, names: Collection[str]) -> RejectionRule | None:
+        """The adapter's rule for "none of these", where it has one that is worth something and `names` are its own."""
+        usable = self._rejection is not None and self._rejection.is_usable and set(names) == set(self.class_names)
+        return self._rejection if usable else None
 
     def _labels(self, labels: Iterable[str] | None) -> tuple[str, ...]:
         names = self.class_names if labels is None else _as_names(labels, "labels")

@@ -42,13 +42,8 @@ def _print_localization(results: Mapping[str, Any]) -> None:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     if protocol["part_chose_the_weights"]:
         console.print("There is no test part: these videos chose the weights, so the numbers flatter.")
-    reporting = results.get("reporting")
-    if reporting:
-        console.print(
-            f"Segments are reported from a score of {reporting['min_score']:.2f}: on val, asked for half of the names, "
-            f"precision {reporting['precision']:.2f} and recall {reporting['recall']:.2f}.",
-            soft_wrap=True,
-        )
+    if results.get("reported"):
+        console.print(_reported_line(results["reported"]), soft_wrap=True)
     console.print(
         f"seed {results['seed']}, score = proposal^{1 - results['fusion_weight']:g} x "
         f"class^{results['fusion_weight']:g}, "
@@ -56,6 +51,22 @@ def _print_localization(results: Mapping[str, Any]) -> None:
         "B-I: the frozen backbone with templates names the segments.",
         soft_wrap=True,
     )
+
+
+def _reported_line(reported: Mapping[str, Any]) -> str:
+    """What `localize` would show of these videos, with the least score that validation chose."""
+    line = (
+        f"`localize` reports segments from a score of {reported['min_score']:.2f}: of these "
+        f"{100 * reported['precision']:.0f} % are right at an overlap of {reported['tiou']:g}, and "
+        f"{100 * reported['recall']:.0f} % of the actions are found"
+    )
+    none = reported.get("none_of_these")
+    if none:
+        line += (
+            f"; of {none['num_videos']} videos with held-out actions alone, asked for the seen names, "
+            f"{100 * none['videos_without_report']:.0f} % yield none, on average {none['reported_per_video']:.1f} each"
+        )
+    return line + "."
 
 
 def _print_recognition(results: Mapping[str, Any]) -> None:

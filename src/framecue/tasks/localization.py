@@ -157,29 +157,35 @@ class PromptedNamer:
                 rows.append(self._model.logits(video, self._text).cpu().numpy())
         return np.concatenate(rows)
 
+    def probabilities(self, logits: Scores) -> Scores:
+        """Softmax over the labels and the others, of which the labels' are given: [K, N + others] -> [K, N]."""
+        return _softmax(logits)[:, : self._num_labels]
+
     def __call__(self, window: FeatureWindow, segments: Array) -> Scores:
-        """Softmax over the labels and the others."""
-        return _softmax(self.logits(window, segments))[:, : self._num_labels]
+        """Probability of each label."""
+        return self.probabilities(self.logits(window, segments))
 
 
 class FrozenNamer:
     """Stage two by the frozen backbone: the mean frame feature inside a segment against handcrafted texts.
 
     Args:
-        text_embedding: normalized, [N, D].
+        text_embedding: normalized, [N + others, D].
         scale: of the cosines; CLIP's own learned one.
+        num_others: as PromptedNamer has it.
     """
 
-    def __init__(self, text_embedding: Tensor, *, scale: float) -> None:
+    def __init__(self, text_embedding: Tensor, *, scale: float, num_others: int = 0) -> None:
         self._text, self._scale = text_embedding.cpu(), scale
+        self._num_labels = len(text_embedding) - num_others
 
     def __call__(self, window: FeatureWindow, segments: Array) -> Scores:
-        """Softmax over the labels."""
+        """Softmax over the labels and the others."""
         if not len(segments):
-            return np.zeros((0, len(self._text)), np.float32)
+            return np.zeros((0, self._num_labels), np.float32)
         places = segment_frames(segments, len(window), num_frames=16)
         inside = torch.from_numpy(window.frame_features[places]).float().mean(dim=1)
-        return _softmax((self._scale * F.normalize(inside, dim=-1) @ self._text.T).numpy())
+        return _softmax((self._scale * F.normalize(inside, dim=-1) @ self._text.T).numpy())[:, : self._num_labels]
 
 
 def _softmax(logits: Scores) -> Scores:

@@ -12,7 +12,7 @@ from framecue.config import LocalizationConfig, RunConfig
 from framecue.datasets.localization import ExternalScores
 from framecue.datasets.naming import spoken
 from framecue.datasets.untrimmed_set import UntrimmedSet
-from framecue.metrics.detection import DetectionResult, Ranking, detection_map, match
+from framecue.metrics.detection import DetectionResult, detection_map
 from framecue.metrics.detection_errors import detection_errors
 from framecue.metrics.proposals import average_recall
 from framecue.metrics.segment_table import SegmentTable, segment_table
@@ -20,9 +20,18 @@ from framecue.models.handcrafted import Handcrafted
 from framecue.models.localization import LocalizationModel
 from framecue.segments import temporal_iou, to_seconds
 from framecue.tasks.evaluation import method_name
-from framecue.tasks.localization import FrozenNamer, GivenProposals, NetworkProposals, PromptedNamer, Proposer, TwoStage
+from framecue.tasks.localization import (
+    FrozenNamer,
+    GivenProposals,
+    Namer,
+    NetworkProposals,
+    PromptedNamer,
+    Proposer,
+    TwoStage,
+)
 from framecue.tasks.localization_data import LocalizationData
 from framecue.tasks.localize_video import LocalizerParts
+from framecue.tasks.rejection import RejectionRule, rejection_score
 from framecue.tasks.score_files import errors_json
 from framecue.tasks.spotting import ADAPTER_CONTEXT_SECONDS, SpottedProposals, frozen_parts
 from framecue.tasks.streaming import FeatureWindow, GatherSettings, as_chunks, localize_stream
@@ -32,7 +41,6 @@ Detections = dict[str, list[ScoredSegment]]
 MakeLocalizer = Callable[[AnnotatedVideo], TwoStage]
 
 LEAST_SCORE = 1e-4  # measured are all segments but those of no weight
-CHOSEN_AT_TIOU = 0.5
 
 
 def trained_parts(
@@ -45,20 +53,22 @@ def trained_parts(
     fusion_weight: float = 0.5,
     min_score: float | None = None,
     others: Sequence[str] = (),
+    rejection: RejectionRule | None = None,
 ) -> LocalizerParts:
-    """A trained model as the localizer of `labels`; without a proposal network the cues of tasks.spotting stand in.
+    """A trained model as the localizer of `labels`.
+
+    Without a proposal network the cues of tasks.spotting stand in, without a trained classifier the frozen backbone.
 
     Args:
         others: names that compete for the probability and are not reported.
         num_frames, sampling, fusion_weight, min_score: of the adapter.
+        rejection: rule for segments of none of labels and others together, which then get no label; None = each gets
+            the likeliest, as measures of mAP have it.
 
     Raises:
         PromptTooLongError: a label does not fit beside the prompt vectors.
     """
-    classifier = model.classifier
-    with torch.no_grad():
-        text = classifier.embed_text(classifier.slots([spoken(name) for name in (*labels, *others)]))
-    namer = PromptedNamer(classifier, text, num_frames=num_frames, num_others=len(others), context=config.context)
+    namer = _namer(model, config, labels, others, num_frames, rejection)
     proposer: Proposer
     if model.proposals is not None:
         proposer = NetworkProposals(model.proposals, max_proposals=config.max_proposals)
@@ -75,6 +85,47 @@ def trained_parts(
         min_score=min_score or 0.0,
         sigma=config.nms_sigma,
     )
+
+
+@torch.no_grad()
+def _namer(
+    model: LocalizationModel,
+    config: LocalizationConfig,
+    labels: Sequence[str],
+    others: Sequence[str],
+    num_frames: int,
+    rejection: RejectionRule | None,
+) -> Namer:
+    classifier, names = model.classifier, [spoken(name) for name in (*labels, *others)]
+    if "classifier" in config.train_parts:
+        text = classifier.embed_text(classifier.slots(names))
+        named = PromptedNamer(classifier, text, num_frames=num_frames, num_others=len(others), context=config.context)
+        return named if rejection is None else KnownOnly(named, rejection)
+    if classifier.handcrafted is None:
+        raise ValueError("a model without a trained classifier needs handcrafted texts.")
+    text = classifier.handcrafted(names)
+    return FrozenNamer(text, scale=classifier.backbone.logit_scale, num_others=len(others))
+
+
+def system_name(config: RunConfig) -> str:
+    """What names the segments of a run: the paper's name of its model, or B-I where it trains proposals alone."""
+    return method_name(config) if "classifier" in config.localization.train_parts else "B-I"
+
+
+class KnownOnly:
+    """Names segments, but for those that a rule holds for something else than all of the namer's names."""
+
+    def __init__(self, namer: PromptedNamer, rule: RejectionRule) -> None:
+        self._namer, self._rule = namer, rule
+
+    def __call__(self, window: FeatureWindow, segments: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        """Probability of each label, 0 for all where the segment is rejected."""
+        logits = self._namer.logits(window, segments)
+        probabilities = self._namer.probabilities(logits)
+        if len(logits):
+            sureness = rejection_score(self._rule.score, logits[:, None], self._rule.temperature)
+            probabilities[sureness < self._rule.threshold] = 0
+        return probabilities
 
 
 def detect(data: UntrimmedSet, make: MakeLocalizer, config: LocalizationConfig) -> Detections:
@@ -194,59 +245,6 @@ def choose_fusion(
     return best, {f"{weight:g}": value for weight, value in measured.items()}
 
 
-def choose_min_score(
-    data: UntrimmedSet, make: Callable[[Sequence[str]], MakeLocalizer], config: LocalizationConfig
-) -> dict[str, float] | None:
-    """The score from which a segment is reported: the highest F1 on the validation part, asked for half of its names.
-
-    Either half is asked for without the other, so that half of the actions are of names that were not asked for: a
-    score that is right for videos where everything is known would report something in videos of nothing known.
-
-    Returns:
-        min_score, and its f1, precision and recall at an overlap of `CHOSEN_AT_TIOU`; None without validation videos
-        or with one name.
-    """
-    names = data.class_names
-    halves = [part for part in (names[::2], names[1::2]) if part]
-    if len(halves) < 2 or not len(data.targets):
-        return None
-    hits, scores, num_true = [], [], 0
-    for half in halves:
-        found = detection_table(data, detect(data, make(half), config))
-        truth = _with_labels(truth_table(data), {names.index(name) for name in half})
-        ranks = Ranking.of(found).ranks()
-        hit = np.zeros(len(found), dtype=bool)
-        if len(truth):
-            matched = match(truth, found, ranks, [CHOSEN_AT_TIOU])[0]
-            hit[matched[matched >= 0]] = True
-        hits.append(hit)
-        scores.append(found.ranked_scores())
-        num_true += len(truth)
-    return _best_f1(np.concatenate(scores), np.concatenate(hits), num_true)
-
-
-def _with_labels(table: SegmentTable, labels: set[int]) -> SegmentTable:
-    kept = np.isin(table.label, list(labels))
-    return SegmentTable(table.video[kept], table.label[kept], table.segments[kept], None)
-
-
-def _best_f1(scores: npt.NDArray[np.float64], hits: npt.NDArray[np.bool_], num_true: int) -> dict[str, float] | None:
-    if not hits.any():
-        return None
-    order = np.argsort(-scores, kind="stable")
-    found = np.cumsum(hits[order])
-    taken = np.arange(1, len(order) + 1)
-    f1 = 2 * found / (taken + num_true)
-    best = int(f1.argmax())
-    following = scores[order[best + 1]] if best + 1 < len(order) else 0.0
-    return {
-        "min_score": float((scores[order[best]] + following) / 2),
-        "f1": float(f1[best]),
-        "precision": float(found[best] / taken[best]),
-        "recall": float(found[best] / num_true),
-    }
-
-
 def evaluate_localization(
     config: RunConfig,
     model: LocalizationModel,
@@ -286,7 +284,7 @@ def evaluate_localization(
             "precision": backbone.precision,
             "text_precision": backbone.text_precision,
         },
-        "method": method_name(config),
+        "method": system_name(config),
         "fusion_weight": fusion_weight,
     }
     for name, measured in ((part, data.test if part == "test" else data.val), ("novel", data.novel)):
@@ -316,7 +314,7 @@ def _measure_all(
     )
     frozen = replace(ours, namer=FrozenNamer(handcrafted(names), scale=handcrafted.backbone.logit_scale))
     free = replace(frozen_parts(handcrafted.backbone, names, handcrafted.templates), labels=labels)
-    method = method_name(config)
+    method = system_name(config)
 
     def renamed(video: AnnotatedVideo) -> TwoStage:
         perfect = replace(ours, namer=TrueNames(video, labels), fusion_weight=0.5)

@@ -11,8 +11,9 @@ from framecue.backbone import Backbone
 from framecue.config import RunConfig, save_config
 from framecue.datasets.feature_set import FeatureSet
 from framecue.datasets.localization import read_detections, read_external_scores
-from framecue.datasets.naming import shorten
+from framecue.datasets.naming import shorten, spoken
 from framecue.datasets.untrimmed_set import UntrimmedSet
+from framecue.errors import DatasetError
 from framecue.files import write_text
 from framecue.models.adapter import AdapterCard, make_card, save_adapter
 from framecue.models.builders import build_localization
@@ -20,7 +21,7 @@ from framecue.models.handcrafted import Handcrafted
 from framecue.models.localization import LocalizationModel
 from framecue.models.video_text import num_trainable
 from framecue.tasks.blend import choose_blend
-from framecue.tasks.evaluation import method_name
+from framecue.tasks.evaluation import rejection_rule
 from framecue.tasks.localization import LocalizationTask
 from framecue.tasks.localization_data import LocalizationData, ground_truth_path, prepare_localization
 from framecue.tasks.localization_evaluation import (
@@ -28,11 +29,14 @@ from framecue.tasks.localization_evaluation import (
     Outside,
     average_map,
     choose_fusion,
-    choose_min_score,
     detect,
     evaluate_localization,
+    system_name,
     trained_parts,
 )
+from framecue.tasks.recognition import predict_logits
+from framecue.tasks.rejection import RejectionRule, fit_rejection
+from framecue.tasks.reporting import choose_min_score, measure_reporting
 from framecue.training.loop import STATE, train
 from framecue.training.recognition import (
     ADAPTER,
@@ -82,7 +86,7 @@ def train_localization(
         fusion_weight=fitted.fusion_weight,
         outside=outside,
     )
-    results |= fitted.chosen
+    results |= fitted.chosen | {"reported": _measure_reporting(config, fitted, data)}
     save_adapter(config.out / ADAPTER, fitted.model, _card(config, fitted, data, handcrafted, results))
     write_text(config.out / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     return RunResult(config.out / ADAPTER, results, data.skipped)
@@ -91,9 +95,19 @@ def train_localization(
 def evaluate_localization_adapter(
     config: RunConfig, card: AdapterCard, model: LocalizationModel, folder: Path, progress: RunProgress
 ) -> RunResult:
-    """Measure a trained adapter again on the data of its own config. The same inputs give the same bytes."""
+    """Measure a trained adapter again on the data of its own config. The same inputs give the same bytes.
+
+    Raises:
+        DatasetError: the data are not those of its training.
+    """
     backbone = model.classifier.backbone
     data = prepare_localization(config, backbone, progress=progress.extraction)
+    changed = sorted(set(card.class_names) ^ set(data.train.class_names))
+    if changed:
+        raise DatasetError(
+            f"Adapter {folder} was trained on {len(card.class_names)} classes, its data in {config.data.annotations} "
+            f"has changed since ({shorten(changed, 3)}); restore the data, or train again."
+        )
     handcrafted = make_handcrafted(config, backbone, data.names)
     results = evaluate_localization(
         config,
@@ -103,11 +117,13 @@ def evaluate_localization_adapter(
         fusion_weight=card.fusion_weight,
         outside=read_outside(config, data),
     )
-    results |= {name: card.metrics[name] for name in CHOSEN if name in card.metrics}
+    chosen = {name: card.metrics[name] for name in CHOSEN if name in card.metrics}
+    fitted = LocalizationFit(model, card.fusion_weight, card.min_score, rejection_rule(card), chosen)
+    results |= chosen | {"reported": _measure_reporting(config, fitted, data)}
     return RunResult(folder, results, data.skipped)
 
 
-CHOSEN = ("selected", "blend", "fusion", "reporting")
+CHOSEN = ("selected", "blend", "fusion", "reporting", "rejection")
 """What validation decided, in a results file."""
 
 
@@ -122,6 +138,7 @@ class LocalizationFit:
     model: LocalizationModel
     fusion_weight: float
     min_score: float | None
+    rejection: RejectionRule | None
     chosen: dict[str, Any]
 
 
@@ -129,12 +146,19 @@ def _fit(
     config: RunConfig, data: LocalizationData, handcrafted: Handcrafted, outside: Outside, *, progress: RunProgress
 ) -> LocalizationFit:
     wanted, backbone = config.localization, handcrafted.backbone
-    texts = handcrafted if needs_handcrafted(config) else None
+    texts = handcrafted if needs_handcrafted(config) or "classifier" not in wanted.train_parts else None
     model = build_localization(config.model, wanted, backbone, seed=config.seed, handcrafted=texts)
     start = {name: tensor.detach().clone() for name, tensor in model.classifier.state_dict().items()}
     progress.note(_describe(config, data, num_trainable(model)))
 
-    def localizers(labels: Sequence[str], weight: float) -> MakeLocalizer:
+    def localizers(
+        labels: Sequence[str],
+        weight: float,
+        given: Outside = outside,
+        *,
+        others: Sequence[str] = (),
+        rejection: RejectionRule | None = None,
+    ) -> MakeLocalizer:
         parts = trained_parts(
             model,
             wanted,
@@ -142,6 +166,8 @@ def _fit(
             num_frames=config.model.num_frames,
             sampling=config.features.sampling,
             fusion_weight=weight,
+            others=others,
+            rejection=rejection,
         )
         return outside.localizers(parts)
 
@@ -152,7 +178,9 @@ def _fit(
         return {"average_map": average_map(data.val, found, wanted.tious).average}
 
     task = LocalizationTask(model, data.train, measure if len(data.val.targets) else None, config)
-    state = train(task, config.train, config.out, fingerprint=_fingerprint(config, data), progress=progress.step)
+    state = train(
+        task, config.train, config.out, fingerprint=_fingerprint(config, data, outside), progress=progress.step
+    )
     model.eval()
     blend = choose_blend(
         model.classifier,
@@ -164,14 +192,48 @@ def _fit(
     )
     progress.note("choosing the fusion of both stages' scores, and from which score a segment is reported, on val")
     weight, fusion = choose_fusion(data.val, lambda value: localizers(names, value), wanted)
-    reporting = choose_min_score(data.val, lambda labels: localizers(labels, weight), wanted)
+    rejection = _fit_rejection(config, model, data.val)
+    usable = rejection if rejection is not None and rejection.is_usable else None
+    reporting = choose_min_score(
+        data.val, lambda asked, others: localizers(asked, weight, others=others, rejection=usable), wanted
+    )
     chosen = {
         "selected": {"iteration": state.best_iteration, "val_average_map": state.best_metric},
         "blend": blend,
         "fusion": {"weight": weight, "val_average_map": fusion},
         "reporting": reporting,
+        "rejection": rejection and rejection.to_json(),
     }
-    return LocalizationFit(model, weight, reporting["min_score"] if reporting else None, chosen)
+    return LocalizationFit(model, weight, reporting["min_score"] if reporting else None, rejection, chosen)
+
+
+def _fit_rejection(config: RunConfig, model: LocalizationModel, val: UntrimmedSet) -> RejectionRule | None:
+    """The rule for "none of these", fitted on the true segments of the validation part."""
+    actions = trimmed(val)
+    if not len(actions) or "classifier" not in config.localization.train_parts:
+        return None
+    names = [spoken(name) for name in val.class_names]
+    logits = predict_logits(model.classifier, actions, names, window=config.model.num_frames, num_views=1)
+    return fit_rejection(logits, actions.targets)
+
+
+def _measure_reporting(config: RunConfig, fitted: "LocalizationFit", data: LocalizationData) -> dict[str, Any] | None:
+    """What `framecue localize` would report of the test videos, asked for all seen names."""
+    part = data.test if len(data.test.targets) else data.val
+    if fitted.min_score is None or not len(part.targets):
+        return None
+    rule = fitted.rejection
+    parts = trained_parts(
+        fitted.model,
+        config.localization,
+        part.class_names,
+        num_frames=config.model.num_frames,
+        sampling=config.features.sampling,
+        fusion_weight=fitted.fusion_weight,
+        rejection=rule if rule is not None and rule.is_usable else None,
+    )
+    make = Outside().localizers(parts)
+    return measure_reporting(part, data.novel, make, config.localization, min_score=fitted.min_score)
 
 
 def trimmed(data: UntrimmedSet) -> FeatureSet:
@@ -217,11 +279,13 @@ def _read_proposals(
     found = read_detections(path, durations=durations)
     notes.extend(found.notes)
     _note_absent(path, "proposals", videos, found.results, notes)
-    top = max((abs(segment.score) for part in found.results.values() for segment in part), default=1.0)
-    if top <= 1:
+    scores = [segment.score for part in found.results.values() for segment in part]
+    low, high = min(scores, default=0.0), max(scores, default=1.0)
+    if 0 <= low and high <= 1:
         return found.results
-    notes.append(f"{path}: scores reach {top:g}, so all were divided by it.")
-    return {name: [replace(s, score=s.score / top) for s in part] for name, part in found.results.items()}
+    notes.append(f"{path}: scores reach from {low:g} to {high:g}, and were mapped to 0 to 1 in a straight line.")
+    span = (high - low) or 1.0
+    return {name: [replace(s, score=(s.score - low) / span) for s in part] for name, part in found.results.items()}
 
 
 def _note_absent(
@@ -272,14 +336,18 @@ def _card(
         localization=config.localization,
         fusion_weight=fitted.fusion_weight,
         min_score=fitted.min_score,
+        rejection=fitted.rejection and fitted.rejection.to_json(),
         config=config.model_dump(mode="json"),
         metrics=results,
-        **(frozen_texts if classifier.handcrafted_weight else {}),
+        **(
+            frozen_texts if classifier.handcrafted_weight or "classifier" not in config.localization.train_parts else {}
+        ),
     )
 
 
-def _fingerprint(config: RunConfig, data: LocalizationData) -> str:
-    """What decides the trained weights: the config's deciding sections, and the training and validation videos."""
+def _fingerprint(config: RunConfig, data: LocalizationData, outside: Outside) -> str:
+    """What decides the trained weights: the config's deciding sections, the training and validation videos, and the
+    proposals that the latter are measured with."""
     deciding = config.model_dump(mode="json", include={"task", "seed", "model", "backbone", "data", "localization"})
     for name in ("test_subset", "fusion_weights", "external_scores"):
         deciding["localization"].pop(name)
@@ -290,6 +358,8 @@ def _fingerprint(config: RunConfig, data: LocalizationData) -> str:
         for part in (data.train, data.val)
         for row, video in enumerate(part.videos)
     ]
+    if outside.proposals is not None:
+        videos += [str(outside.proposals.get(video.video_id)) for video in data.val.videos]
     deciding["videos"] = hashlib.sha256("\n".join(videos).encode()).hexdigest()
     return json.dumps(deciding, sort_keys=True)
 
@@ -297,7 +367,7 @@ def _fingerprint(config: RunConfig, data: LocalizationData) -> str:
 def _describe(config: RunConfig, data: LocalizationData, trained: int) -> str:
     held_out = f", {len(data.novel.class_names)} held-out names" if data.novel.class_names else ""
     return (
-        f"{method_name(config)} on {config.backbone.id}: {trained:,} trained numbers, "
+        f"{system_name(config)} on {config.backbone.id}: {trained:,} trained numbers, "
         f"{len(data.train.class_names)} classes{held_out}; videos: {len(data.train)} train "
         f"({len(data.train.targets)} segments), {len(data.val)} val, {len(data.test)} test"
     )

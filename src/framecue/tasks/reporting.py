@@ -1,0 +1,115 @@
+"""From which score a segment is reported, chosen on validation; and what the reported ones are worth."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from framecue.config import LocalizationConfig
+from framecue.datasets.untrimmed_set import UntrimmedSet
+from framecue.metrics.detection import Ranking, match
+from framecue.metrics.segment_table import SegmentTable
+from framecue.tasks.localization_evaluation import MakeLocalizer, detect, detection_table, truth_table
+
+Scores = npt.NDArray[np.float64]
+Hits = npt.NDArray[np.bool_]
+
+AT_TIOU = 0.5
+"""Overlap from which a reported segment is right."""
+
+
+def choose_min_score(
+    data: UntrimmedSet,
+    make: Callable[[Sequence[str], Sequence[str]], MakeLocalizer],
+    config: LocalizationConfig,
+) -> dict[str, float] | None:
+    """The score from which a segment is reported: the highest F1 on the validation part, asked for half of its names.
+
+    Either half is asked for without the other, so that half of the actions are of names that were not asked for: a
+    score that suits videos where everything was asked for would report something in videos of nothing that was.
+
+    Args:
+        make: the localizer of the names asked for, with the names not asked for beside them.
+
+    Returns:
+        min_score, and its f1, precision and recall at an overlap of `AT_TIOU`; None without validation videos, with
+        one name, or where nothing is right.
+    """
+    names = data.class_names
+    halves = names[::2], names[1::2]
+    if not halves[1] or not len(data.targets):
+        return None
+    scores, hits, num_true = [], [], 0
+    for asked, others in (halves, halves[::-1]):
+        found, hit, count = _judge(data, make(asked, others), config, asked)
+        scores.append(found)
+        hits.append(hit)
+        num_true += count
+    return _best_f1(np.concatenate(scores), np.concatenate(hits), num_true)
+
+
+def measure_reporting(
+    data: UntrimmedSet, other: UntrimmedSet, make: MakeLocalizer, config: LocalizationConfig, *, min_score: float
+) -> dict[str, Any]:
+    """What reported segments are worth on videos of the names asked for, and on videos of none of them.
+
+    Args:
+        other: videos with actions of other names alone; may be empty.
+        make: the localizer of `data`'s names.
+    """
+    scores, hits, num_true = _judge(data, make, config, data.class_names)
+    reported = scores > min_score
+    right = int(hits[reported].sum())
+    measured: dict[str, Any] = {
+        "tiou": AT_TIOU,
+        "min_score": min_score,
+        "precision": right / max(int(reported.sum()), 1),
+        "recall": right / max(num_true, 1),
+        "reported_per_video": int(reported.sum()) / len(data),
+    }
+    if len(other):
+        found = detect(other, make, config)
+        counts = [sum(segment.score > min_score for segment in segments) for segments in found.values()]
+        measured["none_of_these"] = {
+            "num_videos": len(other),
+            "videos_without_report": sum(count == 0 for count in counts) / len(counts),
+            "reported_per_video": sum(counts) / len(counts),
+        }
+    return measured
+
+
+def _judge(
+    data: UntrimmedSet, make: MakeLocalizer, config: LocalizationConfig, asked: Sequence[str]
+) -> tuple[Scores, Hits, int]:
+    """Score of each segment found, whether it is right, and how many there are to be found."""
+    found = detection_table(data, detect(data, make, config))
+    wanted = [number for number, name in enumerate(data.class_names) if name in asked]
+    truth = _with_labels(truth_table(data), wanted)
+    hits = np.zeros(len(found), dtype=bool)
+    if len(truth) and len(found):
+        matched = match(truth, found, Ranking.of(found).ranks(), [AT_TIOU])[0]
+        hits[matched[matched >= 0]] = True
+    return found.ranked_scores(), hits, len(truth)
+
+
+def _with_labels(table: SegmentTable, labels: Sequence[int]) -> SegmentTable:
+    kept = np.isin(table.label, labels)
+    return SegmentTable(table.video[kept], table.label[kept], table.segments[kept])
+
+
+def _best_f1(scores: Scores, hits: Hits, num_true: int) -> dict[str, float] | None:
+    if not hits.any():
+        return None
+    order = np.argsort(-scores, kind="stable")
+    found = np.cumsum(hits[order])
+    taken = np.arange(1, len(order) + 1)
+    f1 = 2 * found / (taken + num_true)
+    best = int(f1.argmax())
+    following = scores[order[best + 1]] if best + 1 < len(order) else 0.0
+    return {
+        "min_score": float((scores[order[best]] + following) / 2),
+        "f1": float(f1[best]),
+        "precision": float(found[best] / taken[best]),
+        "recall": float(found[best] / num_true),
+    }
