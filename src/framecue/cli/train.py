@@ -93,10 +93,15 @@ def _train(
 
 
 def _load(task: Literal["recognition", "localization"], path: Path, overrides: list[str] | None) -> "RunConfig":
-    from framecue.config import load_config
+    from framecue.config import LocalizationConfig, load_config
     from framecue.errors import UsageError
 
     run = load_config(path, overrides or [])
+    if run.task == task == "recognition" and run.localization != LocalizationConfig():
+        raise UsageError(
+            f"Config {path} has keys of localization, which recognition does not read; say "
+            "`framecue train localization`, or remove them."
+        )
     if run.task == task:
         return run
     if "task" in run.model_fields_set:

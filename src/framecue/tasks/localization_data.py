@@ -1,8 +1,9 @@
 """From a run config to annotated videos with stored features, by use; what was left out is listed, always."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,13 +68,15 @@ def read_localization_parts(config: RunConfig) -> LocalizationParts:
     nor background; training videos with no others, and validation videos that show any, are left out.
 
     Raises:
-        DatasetError: the ground truth or the folder of videos cannot be used, or leaves nothing to train on.
+        DatasetError: the ground truth or the folder of videos cannot be used, two of its subsets hold the same video,
+            or nothing is left to train on.
     """
     wanted = config.localization
     source = ground_truth_path(config)
     named = [wanted.train_subset, *filter(None, (wanted.val_subset, wanted.test_subset))]
     # What reaches out of a video is cut to it where it is learned, and kept as it is where it is to be found.
     truths = {name: _read(config, source, name, clip=name == wanted.train_subset) for name in dict.fromkeys(named)}
+    _refuse_shared(truths, source)
     known = sorted({label for truth in truths.values() for label in truth.labels})
     novel_names = sorted({find_class(name, known, asked_by="data.held_out") for name in config.data.held_out})
     chosen = known
@@ -99,14 +102,18 @@ def read_localization_parts(config: RunConfig) -> LocalizationParts:
         )
     measured = set(class_names)
     kept = [video for video in val if all(segment.label in measured for segment in video.segments)]
-    if len(kept) < len(val):
-        notes.append(f"{len(val) - len(kept)} of {len(val)} validation videos show names not trained on: left out.")
+    ignored = [tuple(s for s in video.segments if s.label not in measured) for video in train]
+    _note_left_out(notes, "training videos", files[wanted.train_subset][0], learned, "show other names alone: left out")
+    _note_left_out(notes, "validation videos", val, kept, "show names not trained on: left out")
+    num_ignored = sum(map(len, ignored))
+    if num_ignored:
+        notes.append(f"{num_ignored} segments of training videos are of other names: neither action nor background.")
     return LocalizationParts(
         train=[_only(video, measured) for video in train],
         val=kept,
-        test=_with_names(test, measured, notes, "test"),
+        test=_with_names(test, measured, set(novel_names), notes),
         novel=[video for video in (_only(video, set(novel_names)) for video in test) if video.segments],
-        ignored=[tuple(s for s in video.segments if s.label not in measured) for video in train],
+        ignored=ignored,
         class_names=class_names,
         novel_names=tuple(novel_names),
         skipped=skipped,
@@ -120,7 +127,7 @@ def prepare_localization(
     """The parts of a run with their features; what is not stored yet is extracted first.
 
     Unreadable videos are left out and listed. Features that do not span what was annotated are noted, and left out of
-    training, where they would teach wrong places.
+    training, where they would teach wrong places; so are actions that lie wholly beyond their video's features.
 
     Raises:
         DatasetError: as `read_localization_parts`, or no training video is readable.
@@ -139,9 +146,11 @@ def prepare_localization(
         [*parts.notes],
     )
     fitting = _note_spans(data)
-    if len(fitting) < len(data.train):
-        videos, ignored = [data.train.videos[row] for row in fitting], [data.train.ignored[row] for row in fitting]
-        data = replace(data, train=_feature_set(videos, parts.class_names, stored, ignored))
+    videos = _without_unseen(data, fitting)
+    data = replace(
+        data,
+        train=_feature_set(videos, parts.class_names, stored, [data.train.ignored[row] for row in fitting]),
+    )
     lost = sorted(set(parts.class_names) - {s.label for video in data.train.videos for s in video.segments})
     if lost:
         raise DatasetError(
@@ -204,14 +213,37 @@ def _split_off_val(
     return [learned[row] for row in sorted(order[count:])], [learned[row] for row in sorted(order[:count])]
 
 
-def _with_names(videos: Sequence[AnnotatedVideo], names: set[str], notes: list[str], part: str) -> list[AnnotatedVideo]:
-    """Videos with a segment of `names`, and those without any segment, where nothing is to be found."""
+def _with_names(
+    videos: Sequence[AnnotatedVideo], names: set[str], novel: set[str], notes: list[str]
+) -> list[AnnotatedVideo]:
+    """Test videos with a segment of `names`, and those without any segment, where nothing is to be found."""
     kept = [video for video in videos if not video.segments or any(s.label in names for s in video.segments)]
-    if len(kept) < len(videos):
+    _note_left_out(notes, "test videos", videos, kept, "show other names alone and do not count")
+    unknown = [s.label for video in videos for s in video.segments if s.label not in names | novel]
+    if unknown:
         notes.append(
-            f"{len(videos) - len(kept)} of {len(videos)} {part} videos show other names alone and do not count."
+            f"{len(unknown)} segments of test videos are of names neither trained on nor held out and do not count "
+            f"({shorten(sorted(set(unknown)), 3)})."
         )
     return [_only(video, names) for video in kept]
+
+
+def _note_left_out(notes: list[str], what: str, videos: Sequence[Any], kept: Sequence[Any], why: str) -> None:
+    if len(kept) < len(videos):
+        notes.append(f"{len(videos) - len(kept)} of {len(videos)} {what} {why}.")
+
+
+def _refuse_shared(truths: Mapping[str, GroundTruth], source: Path) -> None:
+    """No video may be learned from and chosen or measured with."""
+    owner: dict[str, str] = {}
+    for name, truth in truths.items():
+        for video in truth.videos:
+            other = owner.setdefault(video.video_id, name)
+            if other != name:
+                raise DatasetError(
+                    f"{source}: video {video.video_id} is in both '{other}' and '{name}'; localization's train_subset, "
+                    "val_subset and test_subset must not share videos."
+                )
 
 
 def _only(video: AnnotatedVideo, names: set[str]) -> AnnotatedVideo:
@@ -228,6 +260,24 @@ def _feature_set(
     kept = [videos[row] for row in rows]
     hashes = [stored.hashes[video.path] for video in kept if video.path is not None]
     return UntrimmedSet(kept, hashes, names, stored.fetch, [ignored[row] for row in rows] if ignored else None)
+
+
+def _without_unseen(data: LocalizationData, rows: Sequence[int]) -> list[AnnotatedVideo]:
+    """These training videos without the actions that none of their features shows; how many there were is noted."""
+    videos, unseen = [], []
+    for row in rows:
+        video = data.train.videos[row]
+        grid = data.train.grid_segments(row, data.train.features([row])[0])
+        shown = (grid[:, 1] > grid[:, 0]).tolist()
+        videos.append(replace(video, segments=tuple(s for s, kept in zip(video.segments, shown, strict=True) if kept)))
+        unseen += [(video.video_id, s) for s, kept in zip(video.segments, shown, strict=True) if not kept]
+    if unseen:
+        name, first = unseen[0]
+        data.notes.append(
+            f"{len(unseen)} actions lie beyond the features of their training videos: left out (first: {name}, "
+            f"{first.start_seconds:g} to {first.end_seconds:g} s)."
+        )
+    return videos
 
 
 def _note_spans(data: LocalizationData) -> list[int]:
