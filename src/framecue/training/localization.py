@@ -282,7 +282,7 @@ def _read_proposals(
     _note_absent(path, "proposals", videos, found.results, notes)
     scores = [segment.score for part in found.results.values() for segment in part]
     low, high = min(scores, default=0.0), max(scores, default=1.0)
-    if 0 <= low and high <= 1:
+    if low >= 0 and high <= 1:
         return found.results
     notes.append(f"{path}: scores reach from {low:g} to {high:g}, and were mapped to 0 to 1 in a straight line.")
     span = (high - low) or 1.0
