@@ -6,9 +6,11 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner, Result
 
+from framecue.cli import reproduce
 from framecue.cli.main import app
-from framecue.cli.reproduce import TableName
-from framecue.report.tables import ABOUT, COLUMNS, LOOK_AT, TITLES
+from framecue.cli.reproduce import LOCALIZATION, TableName
+from framecue.report.table_words import ABOUT, COLUMNS, LOOK_AT, STAGES, TITLES
+from framecue.training.localization_trials import LOCALIZATION_DATASETS, LOCALIZATION_TABLES
 from framecue.training.table_rows import ROWS, TABLES
 
 
@@ -54,8 +56,38 @@ def test_few_shot_needs_a_video_of_each_class(tmp_path: Path) -> None:
 
 
 def test_tables_are_those_that_can_be_run_and_shown() -> None:
-    assert get_args(TableName) == TABLES == tuple(TITLES) == tuple(LOOK_AT) == tuple(COLUMNS)
-    assert {method for rows in ROWS.values() for method in rows} == set(ABOUT)
+    tables = (*TABLES, *LOCALIZATION_TABLES)
+    assert get_args(TableName) == tables == tuple(TITLES) == tuple(LOOK_AT) == tuple(COLUMNS)
+    assert LOCALIZATION == LOCALIZATION_TABLES
+    assert {method for rows in ROWS.values() for method in rows} | set(STAGES) == set(ABOUT)
+    assert reproduce.LOCALIZATION_DATASETS == LOCALIZATION_DATASETS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Nothing to measure on; name a data set (world, thumos14, activitynet), --data DIR --annotations GT or"),
+        (["--data", "d"], "Nothing to measure on; name a data set (world"),
+        (["hmdb51"], "Data set 'hmdb51' is not known; use world, thumos14, activitynet, or --config RUN.yaml."),
+        (["thumos14"], "thumos14 needs --data DIR, the folder of its videos."),
+        (["world", "--annotations", "a"], "The built-in world is rendered under --out; leave --data and --annotations"),
+        (["--data", "d", "--config", "c"], "--data and --config both say where the data are; give one of them."),
+        (["world", "--rows", "A5"], "Table open-set-localization has no --rows; its rows are all measured in one run."),
+        (["world", "--shots", "2"], "Table open-set-localization has no --shots. Leave it away."),
+    ],
+)
+def test_wrong_usage_of_a_localization_table_is_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:
+    result = run("open-set-localization", *arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("framecue: error: " + said)
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_recognition_has_no_annotations_of_its_own(tmp_path: Path) -> None:
+    result = run("closed-set", "world", "--annotations", "a", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "Table closed-set has no --annotations. Leave it away." in result.stderr
 
 
 def test_unknown_table(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from test_page import NASTY, Checker
 
 from framecue.report.paper_figures import FIGURES, figures_of
 from framecue.report.table_page import render_table_page
-from framecue.report.tables import LOOK_AT, TITLES, columns, headline, markdown, print_table, with_paper
+from framecue.report.table_words import LOOK_AT, TITLES
+from framecue.report.tables import columns, headline, markdown, print_table, with_paper
 
 COMMAND = ("framecue", "reproduce", "base-to-novel", "hmdb51", "--out", "my runs", "--data", "hmdb")
 
@@ -111,6 +112,11 @@ def test_every_figure_says_how_it_is_known_and_is_a_share():
         (("few-shot", "hmdb51", "A5", 5), "test/top1", 0.566, "from memory, approximate"),
         (("base-to-novel", "hmdb51", "B-I"), "novel/top1", 0.468, "by others, reported: github.com/Visual-AI/FROSTER"),
         (("cross-dataset", "kinetics400->ucf101", "A5"), "full/top1", 0.693, "re-run by others, reported: MAXI"),
+        (("localization", "thumos14", "A5"), "test/average_map", 0.345, "from memory, approximate"),
+        (("localization", "activitynet", "A5"), "test/map@0.5", 0.44, "reported: wizwand"),
+        (("open-set-localization", "thumos14 75/25", "A5"), "novel/map@0.5", 0.23, "reported: TF-CADE"),
+        (("open-set-localization", "thumos14 50/50", "own proposals, B-I"), "novel/map@0.7", 0.048, "from memory"),
+        (("open-set-localization", "activitynet 50/50", "A5"), "novel/average_map", 0.196, "reported: TF-CADE"),
     ],
 )
 def test_figures(key, measure, value, known):
@@ -214,6 +220,46 @@ def test_any_names_are_safe_and_missing_answers_are_dashes():
     assert "b" not in checker.counts
     assert re.search(r"\| A5 \| 70\.0 ± 1\.0 \| – \| 42\.0 ± 1\.0 \|", markdown(full))
     assert NASTY in text_of(full)
+
+
+def localization(table="open-set-localization", scores="strict: no external scores", method="A5", overlaps=(0.3, 0.7)):
+    parts = ("test",) if table == "localization" else ("novel", "seen")
+    cells = {f"{part}/map@{overlap:g}": numbers(0.5) for part in parts for overlap in overlaps}
+    cells |= {f"{part}/average_map": numbers(0.4) for part in parts}
+    rows = [(name, "open-set 75/25", cells) for name in (method, "true segments, A5", "own proposals, B-I")]
+    made = made_up(table, rows, ["open-set 75/25"], notes=["3 segments left out."], trials=[{"notes": ["x", "y"]}])
+    made["setting"] = {name: value for name, value in made["setting"].items() if name != "views"}
+    made["setting"] |= {"scores": scores, "tious": list(overlaps), "proposals": "own"}
+    return made
+
+
+@pytest.mark.parametrize("render", [text_of, markdown, render_table_page])
+def test_tables_of_localization_say_map_its_protocol_and_what_was_left_out(render):
+    text = render(with_paper(localization(), "thumos14", COMMAND))
+    for said in (
+        "mAP (strict: no external scores) in %",
+        "39.7 [a]",
+        "[a] reported: TF-CADE (CVPR 2026); mean of 10 splits; strict is presumed, not verified",
+        "frozen CLIP on the same proposals has",
+        "data note: 3 segments left out.",
+        "data note: 2 notes on single trials in table.json",
+        "overlaps 0.3, 0.7, proposals own",
+    ):
+        assert said.replace(" ", "") in re.sub(r"[\s\N{NO-BREAK SPACE}]", "", text), said
+
+
+def test_figures_with_external_scores_never_stand_beside_strict_ones():
+    table = with_paper(localization(method="A5 + external scores", scores="external: cuhk.json"), "thumos14", COMMAND)
+    rows = {row["method"]: row["paper"] for row in table["rows"]}
+    assert rows["A5 + external scores"] == {}
+    assert rows["own proposals, B-I"]
+    assert "mAP (external: cuhk.json) in %" in markdown(table)
+
+
+def test_of_many_overlaps_the_usual_ones_are_shown():
+    overlaps = [round(0.5 + 0.05 * step, 2) for step in range(10)]
+    shown = columns(localization("localization", overlaps=overlaps))
+    assert [column.heading for column in shown] == ["mAP@0.5", "mAP@0.75", "mAP@0.95", "average mAP"]
 
 
 def test_one_trial_has_no_spread():

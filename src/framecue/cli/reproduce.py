@@ -2,7 +2,7 @@
 
 import json as json_text
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -14,9 +14,22 @@ if TYPE_CHECKING:
 
     from framecue.config import RunConfig
 
-TableName = Literal["closed-set", "few-shot-5-way", "few-shot", "zero-shot", "base-to-novel", "cross-dataset"]
+TableName = Literal[
+    "closed-set",
+    "few-shot-5-way",
+    "few-shot",
+    "zero-shot",
+    "base-to-novel",
+    "cross-dataset",
+    "localization",
+    "open-set-localization",
+]
+LOCALIZATION = ("localization", "open-set-localization")
 DATASETS = ("world", "hmdb51", "ucf101", "kinetics400", "kinetics700", "something")
+LOCALIZATION_DATASETS = ("world", "thumos14", "activitynet")
 NOT_REPEATED = ("rows", "format", "restart", "out", "table", "words")  # in the command of a single row
+OF_RECOGNITION = ("rows", "shots", "draws", "episodes", "train_classes", "test_classes", "other_config")
+OF_LOCALIZATION = ("annotations", "train_fraction")
 
 
 def reproduce(
@@ -27,12 +40,17 @@ def reproduce(
         list[str] | None,
         typer.Argument(
             metavar="[DATASET] [KEY=VALUE]...",
-            help="world (built in), hmdb51, ucf101, kinetics400, kinetics700 or something, and changes to the run "
-            "config. With --config, DATASET only says whose published figures stand beside.",
+            help="world (built in), hmdb51, ucf101, kinetics400, kinetics700 or something, of localization world, "
+            "thumos14 or activitynet; and changes to the run config. With --config, DATASET only says whose published "
+            "figures stand beside.",
         ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Holds DIR/videos and DIR/annotations; world needs none.")
+    ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(metavar="GT", help="Ground truth, of localization; --data is then the folder of videos itself."),
     ] = None,
     config: Annotated[Path | None, typer.Option(metavar="RUN.yaml", help="Run config instead of --data.")] = None,
     rows: Annotated[str | None, typer.Option(help="Only these methods, such as B-I,A5,robust.")] = None,
@@ -46,6 +64,10 @@ def reproduce(
     draws: Annotated[int, typer.Option(min=1, help="Draws of training videos, of few-shot.")] = 10,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes, of few-shot-5-way.")] = 200,
     splits: Annotated[Path | None, typer.Option(metavar="DIR", help="Published split files to use.")] = None,
+    train_fraction: Annotated[
+        float,
+        typer.Option(min=0.01, max=0.99, help="Names trained on, of open-set-localization without --splits."),
+    ] = 0.75,
     train_classes: Annotated[Path | None, typer.Option(metavar="FILE", help="Names to train on, a line each.")] = None,
     test_classes: Annotated[Path | None, typer.Option(metavar="FILE", help="Names to test on, a line each.")] = None,
     other_config: Annotated[
@@ -56,11 +78,29 @@ def reproduce(
 ) -> None:
     """Make a whole table of the paper, with baselines, beside the published figures.
 
+    The last two are of localization: all names, and names held out of training, in 75/25 or 50/50 splits.
+
     Run the same command again after an interruption: it goes on where it stopped. DIR gets table.json, table.md and
     table.html, a page with plots.
     """
-    dataset, overrides = _dataset_and_overrides(words or [])
+    known = LOCALIZATION_DATASETS if table in LOCALIZATION else DATASETS
+    dataset, overrides = _dataset_and_overrides(words or [], known)
+    _refuse_others(context, table, OF_RECOGNITION if table in LOCALIZATION else OF_LOCALIZATION)
     seed_numbers = None if seeds is None else _numbers("--seeds", seeds)
+    command = ["framecue", "reproduce", table, *(words or []), "--out", str(out), *_given_options(context)]
+    if table in LOCALIZATION:
+        made = _localization(
+            table,
+            _Source(dataset, overrides, data, annotations, config, out),
+            seeds=seed_numbers,
+            splits=splits,
+            train_fraction=train_fraction,
+            restart=restart,
+            command=command,
+        )
+        _show(made, out, format)
+        _exit_for_left_out(made)
+        return
     shot_numbers = () if shots is None else _numbers("--shots", shots, least=int(table == "few-shot"))
     methods = None if rows is None else _names("--rows", rows)
     _refuse_confusion(dataset, data, config)
@@ -69,7 +109,6 @@ def reproduce(
     from framecue.report.tables import with_paper
     from framecue.training.table_rows import TableOptions
     from framecue.training.tables import dataset_config, run_table
-    from framecue.types import Skipped
 
     out_override = f"out={json_text.dumps(str(out))}"
     if config is not None:
@@ -91,9 +130,73 @@ def reproduce(
     with progress_bars() as bars:
         named = dataset if config is None else None  # a config names its own data
         made = run_table(table, run, options=options, dataset=named, restart=restart, progress=bars.phase)
-    command = ["framecue", "reproduce", table, *(words or []), "--out", str(out), *_given_options(context)]
     _show(with_paper(made, _paper_name(dataset, run, other), command), out, format)
+    _exit_for_left_out(made)
+
+
+class _Source(NamedTuple):
+    """Where a table of localization takes its videos from, as it was written."""
+
+    dataset: str | None
+    overrides: list[str]
+    data: Path | None
+    annotations: Path | None
+    config: Path | None
+    out: Path
+
+
+def _localization(
+    table: str,
+    source: _Source,
+    *,
+    seeds: tuple[int, ...] | None,
+    splits: Path | None,
+    train_fraction: float,
+    restart: bool,
+    command: list[str],
+) -> dict[str, Any]:
+    """The table, with published figures beside."""
+    dataset, data, annotations, config = source.dataset, source.data, source.annotations, source.config
+    if config is not None and (data or annotations):
+        raise UsageError("--data and --config both say where the data are; give one of them.")
+    if dataset == "world" and (data or annotations):
+        raise UsageError("The built-in world is rendered under --out; leave --data and --annotations away.")
+    if config is None and dataset is None and (data is None or annotations is None):
+        names = ", ".join(LOCALIZATION_DATASETS)
+        raise UsageError(
+            f"Nothing to measure on; name a data set ({names}), --data DIR --annotations GT or --config RUN.yaml."
+        )
+
+    from framecue.config import load_config
+    from framecue.report.tables import with_paper
+    from framecue.training.localization_tables import run_localization_table
+    from framecue.training.localization_trials import LocalizationTableOptions, localization_config
+
+    if config is not None:
+        changes = ["task=localization", f"out={json_text.dumps(str(source.out))}"]
+        run = load_config(config, [*source.overrides, *changes])
+    else:
+        run = localization_config(dataset, data, annotations, source.out, source.overrides)
+    options = LocalizationTableOptions(seeds=seeds, splits=splits, train_fraction=train_fraction)
+    with progress_bars() as bars:
+        named = dataset if config is None else None
+        made = run_localization_table(table, run, options=options, dataset=named, restart=restart, progress=bars.phase)
+    return with_paper(made, dataset, command)
+
+
+def _exit_for_left_out(made: "Mapping[str, Any]") -> None:
+    from framecue.types import Skipped
+
     exit_for_skipped([Skipped(Path(item["path"]), item["reason"]) for item in made["skipped"]])
+
+
+def _refuse_others(context: typer.Context, table: str, names: tuple[str, ...]) -> None:
+    """Says so where an option has no meaning for the table: silently unused, it would be taken for used."""
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            why = "; its rows are all measured in one run" if name == "rows" else ""
+            raise UsageError(f"Table {table} has no --{name.replace('_', '-')}{why}. Leave it away.")
 
 
 def _show(table: "Mapping[str, Any]", out: Path, format: str) -> None:
@@ -116,12 +219,12 @@ def _show(table: "Mapping[str, Any]", out: Path, format: str) -> None:
         console.print(f"page {out / 'table.html'}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _dataset_and_overrides(words: list[str]) -> tuple[str | None, list[str]]:
+def _dataset_and_overrides(words: list[str], known: tuple[str, ...]) -> tuple[str | None, list[str]]:
     names = [word for word in words if "=" not in word]
     if len(names) > 1 or (names and words[0] != names[0]):
         raise UsageError(f"Name one data set, before the changes to the config; found {', '.join(names)}.")
-    if names and names[0] not in DATASETS:
-        raise UsageError(f"Data set '{names[0]}' is not known; use {', '.join(DATASETS)}, or --config RUN.yaml.")
+    if names and names[0] not in known:
+        raise UsageError(f"Data set '{names[0]}' is not known; use {', '.join(known)}, or --config RUN.yaml.")
     return (names[0] if names else None), [word for word in words if "=" in word]
 
 

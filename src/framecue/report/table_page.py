@@ -6,10 +6,10 @@ from html import escape
 
 from framecue.report.page import document, figure, section
 from framecue.report.table_plots import METHOD_COLORS, table_plot
+from framecue.report.table_words import ABOUT, LOOK_AT
 from framecue.report.tables import (
-    ABOUT,
-    LOOK_AT,
     Table,
+    capital,
     cell,
     columns,
     commands,
@@ -19,6 +19,7 @@ from framecue.report.tables import (
     paper_caveat,
     paper_notes,
     percent_cell,
+    quantity,
     spread_text,
     title_of,
 )
@@ -35,7 +36,7 @@ def render_table_page(table: Table) -> str:
             f"{escape(str(table['dataset']))}</span></p>",
             f"<h1>{escape(title)}: {escape(_unbroken(headline(table)))}</h1>",
             f'<p class="lead">What to look at: {escape(LOOK_AT.get(table["table"], ""))}</p>',
-            section("Accuracy", _whiskers(table), figure(table_plot(table), "")),
+            section(capital(quantity(table)), _whiskers(table), figure(table_plot(table), "")),
             section("Ours and published", escape(paper_caveat(table)), _numbers(table)),
             section("How it was measured", "", _facts(table)),
             section("Command per row", "Each makes its row alone, and goes on where it stopped.", _commands(table)),
@@ -71,7 +72,7 @@ def _numbers(table: Table) -> str:
     head = "".join(f"<th>{escape(column.heading)}</th>" for column in shown)
     notes = "".join(f"<li>[{mark}] {escape(known)}</li>" for mark, known in paper.notes.items())
     return (
-        f'<div class="wide"><table><thead><tr><th>accuracy in %</th>{head}</tr></thead>'
+        f'<div class="wide"><table><thead><tr><th>{escape(quantity(table))} in %</th>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>" + (f"<ul>{notes}</ul>" if notes else "")
     )
 
@@ -82,7 +83,7 @@ def _facts(table: Table) -> str:
 
 
 def _commands(table: Table) -> str:
-    return f"<pre>{escape(chr(10).join(commands(table).values()))}</pre>"
+    return f"<pre>{escape(chr(10).join(dict.fromkeys(commands(table).values())))}</pre>"
 
 
 def _skipped(table: Table) -> str:

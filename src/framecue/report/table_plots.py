@@ -5,7 +5,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from framecue.report.plots import COLORS, GROUP_WIDTH, INK, STYLE, percent_axis, to_svg
-from framecue.report.tables import Column, Table, cell, columns, methods, percent_cell, shots_of, spread_key
+from framecue.report.tables import (
+    Column,
+    Table,
+    capital,
+    cell,
+    columns,
+    is_localization,
+    methods,
+    percent_cell,
+    quantity,
+    shots_of,
+    spread_key,
+)
 
 METHOD_COLORS = {
     **COLORS,
@@ -26,19 +38,22 @@ PUBLISHED = "published"
 
 def table_plot(table: Table) -> str:
     """The plot that fits the table, as SVG: curves where it has several K, else bars."""
+    shown = columns(table)
+    if is_localization(table):  # bars for each overlap of each method would be too many to read
+        shown = [column for column in shown if column.measure.endswith("average_map")]
     said = "; ".join(
         f"{method}: "
-        + ", ".join(f"{column.heading} {percent_cell(table, cell(table, method, column))}" for column in columns(table))
+        + ", ".join(f"{column.heading} {percent_cell(table, cell(table, method, column))}" for column in shown)
         for method in methods(table)
     )
-    several = [column for column in columns(table) if shots_of(table, column.protocol)]
+    several = [column for column in shown if shots_of(table, column.protocol)]
     with matplotlib.rc_context(STYLE):
         plot = Figure(figsize=(11.4, 4.8), layout="constrained")
         axes = plot.subplots()
         if len({column.protocol for column in several}) > 1:
             _curves(axes, table, several)
         else:
-            _bars(axes, table, columns(table))
+            _bars(axes, table, shown)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(
                 loc="lower left",
@@ -49,7 +64,7 @@ def table_plot(table: Table) -> str:
                 columnspacing=1.4,
                 borderaxespad=0,
             )
-        return to_svg(plot, f"Accuracy in percent. {said}")
+        return to_svg(plot, f"{capital(quantity(table))} in percent. {said}")
 
 
 def _bars(axes: Axes, table: Table, shown: list[Column]) -> None:

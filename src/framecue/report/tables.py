@@ -7,53 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from framecue.report.paper_figures import PaperFigure, figures_of, is_papers_backbone
+from framecue.report.table_words import COLUMNS, FEW_OVERLAPS, LOOK_AT, MAIN, PRINTED_OVERLAPS, TITLES
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-TITLES = {
-    "closed-set": "Closed-set recognition",
-    "few-shot-5-way": "Few-shot recognition, 5 ways",
-    "few-shot": "Few-shot recognition, all classes",
-    "zero-shot": "Recognition of classes never trained on",
-    "base-to-novel": "Base to novel classes",
-    "cross-dataset": "From one data set to another",
-}
-LOOK_AT = {
-    "closed-set": "A0 to A3 show what more prompt vectors bring, A3 to A7 what the temporal layers add on top; B-II is "
-    "what the frozen features give without any text.",
-    "few-shot-5-way": "Whether a few videos of each class beat none: a trained row must stand above B-I by more than "
-    "the intervals.",
-    "few-shot": "The number of videos per class from which a trained row passes B-I, and how far the rows then part.",
-    "zero-shot": "B-I, which trained on nothing: a row below it has lost by its training what CLIP knew.",
-    "base-to-novel": "The novel column beside B-I's: a row may win base classes and lose the novel ones below frozen "
-    "CLIP. The harmonic mean punishes that.",
-    "cross-dataset": "B-I again: a row trained on other videos should not fall below frozen CLIP on new names.",
-}
-COLUMNS = {  # what is shown, in this order; table.json has every measure
-    "closed-set": ("test/top1", "test/top5"),
-    "few-shot-5-way": ("test/top1",),
-    "few-shot": ("test/top1",),
-    "zero-shot": ("test/top1", "test/top5", "novel/top1", "novel/top5"),
-    "base-to-novel": ("base/top1", "novel/top1", "harmonic_mean"),
-    "cross-dataset": ("full/top1", "full/top5", "half/top1", "half/top5"),
-}
-MAIN = {"base-to-novel": "harmonic_mean"}  # else the first column
-ABOUT = {
-    "B-I": "frozen CLIP, ensemble of handcrafted prompts",
-    "B-I single": "frozen CLIP, one handcrafted prompt",
-    "B-II": "linear probe on mean frame features",
-    "A0": "2+2 prompt vectors",
-    "A1": "4+4 prompt vectors",
-    "A2": "8+8 prompt vectors",
-    "A3": "16+16 prompt vectors, no time",
-    "A4": "16+16, 1 temporal layer",
-    "A5": "16+16, 2 temporal layers",
-    "A6": "16+16, 3 temporal layers",
-    "A7": "16+16, 4 temporal layers",
-    "temporal only": "handcrafted prompts, temporal layers",
-    "robust": "preset that keeps what CLIP knew",
-}
 NONE = "\N{EN DASH}"
 
 Row = Mapping[str, Any]
@@ -78,9 +36,13 @@ def with_paper(table: Table, dataset: str | None, command: Sequence[str]) -> dic
     """
     rows = []
     for row in table["rows"]:
-        figures = figures_of(table["table"], dataset, row["method"], shots_of(table, row["protocol"]))
+        named = dataset
+        if table["table"] == "open-set-localization":
+            named = f"{dataset} {row['protocol'].removeprefix('open-set ')}"
+        figures = figures_of(table["table"], named, row["method"], shots_of(table, row["protocol"]))
         paper = {measure: _as_json(figure) for measure, figure in figures.items()}
-        rows.append({**row, "paper": paper, "command": shlex.join([*command, "--rows", row["method"]])})
+        alone = () if is_localization(table) else ("--rows", row["method"])  # there one run measures all rows
+        rows.append({**row, "paper": paper, "command": shlex.join([*command, *alone])})
     return {**table, "rows": rows}
 
 
@@ -92,6 +54,21 @@ def title_of(table: Table) -> str:
     """What the table is called on paper."""
     name = str(table["table"])
     return TITLES.get(name, name)
+
+
+def capital(text: str) -> str:
+    """With a capital letter, but for words such as mAP."""
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]
+
+
+def is_localization(table: Table) -> bool:
+    """Whether its figures are mAP over untrimmed videos, not accuracy."""
+    return str(table["table"]).endswith("localization")
+
+
+def quantity(table: Table) -> str:
+    """What is measured: accuracy, or mAP with the word on external scores that every such figure needs."""
+    return f"mAP ({table['setting']['scores']})" if is_localization(table) else "accuracy"
 
 
 def shots_of(table: Table, protocol: str) -> int | None:
@@ -111,7 +88,7 @@ def columns(table: Table) -> list[Column]:
     for protocol in table["protocols"]:
         name = protocol["name"]
         there = dict.fromkeys(m for row in table["rows"] if row["protocol"] == name for m in row["measures"])
-        chosen = [measure for measure in COLUMNS.get(table["table"], ()) if measure in there] or [*there]
+        chosen = _chosen(COLUMNS.get(table["table"], ()), [*there]) or [*there]
         shots = shots_of(table, name)
         prefix = f"K = {shots}" if shots else name if len(table["protocols"]) > 1 else ""
         for measure in chosen:
@@ -120,9 +97,21 @@ def columns(table: Table) -> list[Column]:
     return shown
 
 
+def _chosen(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
+    """What is there of the wanted measures; one that ends in "@" stands for all overlaps, or the usual ones of many."""
+    chosen = []
+    for name in wanted:
+        found = [measure for measure in there if measure == name or (name[-1] == "@" and measure.startswith(name))]
+        if len(found) > FEW_OVERLAPS:
+            found = [measure for measure in found if measure.split("@")[1] in PRINTED_OVERLAPS]
+        chosen += found
+    return chosen
+
+
 def measure_name(measure: str) -> str:
     """ "novel/top1" -> "novel top-1"; the test part goes without saying."""
-    return re.sub(r"top(\d)", r"top-\1", measure.removeprefix("test/")).replace("/", " ").replace("_", " ")
+    text = re.sub(r"top(\d)", r"top-\1", measure.removeprefix("test/")).replace("/", " ").replace("_", " ")
+    return re.sub(r"\bmap\b", "mAP", text)
 
 
 def cell(table: Table, method: str, column: Column, key: str = "measures") -> Mapping[str, Any] | None:
@@ -199,6 +188,11 @@ def paper_caveat(table: Table) -> str:
     if not any(row["paper"] for row in table["rows"]):
         return "No published figure is known for these rows on these data."
     backbone = str(table["setting"]["backbone"]["id"])
+    if is_localization(table):
+        return (
+            "Published figures are for CLIP ViT-B/16 and the authors' own proposals, never released; that no external "
+            f"score entered them is presumed. The backbone here is {backbone}."
+        )
     if is_papers_backbone(backbone):
         return "Published figures are for CLIP ViT-B/16, the backbone used here; their draws of videos are not known."
     return f"Published figures are for CLIP ViT-B/16; the backbone here is {backbone}, so they do not compare."
@@ -211,15 +205,21 @@ def headline(table: Table) -> str:
     main = next((column for column in reversed(shown) if column.measure == wanted), None)
     if main is None:
         return title_of(table)
-    found = {method: numbers for method in methods(table) if (numbers := cell(table, method, main))}
+    found = {m: numbers for m in methods(table) if not _is_oracle(m) and (numbers := cell(table, m, main))}
     best = max(found, key=lambda method: float(found[method]["mean"]))
     name = measure_name(main.measure)
     what = main.heading if name in main.heading else f"{name} at {main.heading}"
     text = f"{best} has the highest {what}, {percent_cell(table, found[best])} %"
-    frozen = (
-        f"; frozen CLIP (B-I) has {percent_cell(table, found['B-I'])} %" if found.keys() - {best} >= {"B-I"} else ""
-    )
-    return f"{text}{frozen}."
+    frozen = next((name for name in ("B-I", "own proposals, B-I") if name in found.keys() - {best}), None)
+    if frozen is None:
+        return f"{text}."
+    who = "frozen CLIP (B-I)" if frozen == "B-I" else "frozen CLIP on the same proposals"
+    return f"{text}; {who} has {percent_cell(table, found[frozen])} %."
+
+
+def _is_oracle(method: str) -> bool:
+    """Whether a stage of it is the ground truth: such a row shows a loss, and competes with none."""
+    return method.startswith("true segments") or method.endswith("true names")
 
 
 def facts(table: Table) -> list[tuple[str, str]]:
@@ -237,7 +237,6 @@ def facts(table: Table) -> list[tuple[str, str]]:
             ),
         ]
     precision = backbone.get("precision")
-    templates = setting["templates"]
     return [
         ("data", str(table["dataset"])),
         *lines,
@@ -246,15 +245,30 @@ def facts(table: Table) -> list[tuple[str, str]]:
             "backbone",
             f"{backbone['id']}, weights {str(backbone['weights_hash'])[:12]}" + (f", {precision}" if precision else ""),
         ),
-        (
-            "evaluation",
-            f"{_count(setting['views'], 'view')}, handcrafted templates: {len(templates)}, first “{templates[0]}”",
-        )
-        if templates
-        else ("evaluation", _count(setting["views"], "view")),
+        ("evaluation", ", ".join(_evaluation(setting))),
         ("training", f"{setting['iterations']} iterations"),
         ("external scores", str(setting["external_scores"])),
+        *_left_out(table),
     ]
+
+
+def _evaluation(setting: Mapping[str, Any]) -> list[str]:
+    parts = [_count(setting["views"], "view")] if "views" in setting else []
+    if "tious" in setting:
+        parts += [
+            f"overlaps {', '.join(f'{tiou:g}' for tiou in setting['tious'])}",
+            f"proposals {setting['proposals']}",
+        ]
+    if templates := setting["templates"]:
+        parts.append(f"handcrafted templates: {len(templates)}, first “{templates[0]}”")
+    return parts
+
+
+def _left_out(table: Table) -> list[tuple[str, str]]:
+    """What the readers left out or changed, in all trials; how much more is told of single ones."""
+    lines = [("data note", note) for note in table.get("notes", ())]
+    more = sum(len(trial["notes"]) for trial in table.get("trials", ()))
+    return [*lines, ("data note", f"{_count(more, 'note')} on single trials in table.json")] if more else lines
 
 
 def _count(number: int, what: str) -> str:
@@ -281,7 +295,7 @@ def print_table(table: Table, console: "Console") -> None:
 
     shown = columns(table)
     paper = paper_notes(table, shown)
-    title = f"{title_of(table)}, {table['dataset']}: accuracy in %"
+    title = f"{title_of(table)}, {table['dataset']}: {quantity(table)} in %"
     console.print(title, soft_wrap=True, highlight=False, markup=False)
     grid = RichTable()
     grid.add_column("method", overflow="fold")
@@ -300,7 +314,7 @@ def _lines_below(table: Table, paper: PaperNotes) -> list[str]:
     lines = [headline(table), f"In percent; {spread_text(table)}. {paper_caveat(table)}"]
     lines += [f"[{mark}] {known}" for mark, known in paper.notes.items()]
     lines += [f"{subject}: {text}" for subject, text in facts(table)]
-    return [*lines, "command per row:", *(f"  {command}" for command in commands(table).values())]
+    return [*lines, "command per row:", *(f"  {command}" for command in dict.fromkeys(commands(table).values()))]
 
 
 def markdown(table: Table) -> str:
@@ -318,10 +332,10 @@ def markdown(table: Table) -> str:
         headline(table),
         f"What to look at: {LOOK_AT[table['table']]}" if table["table"] in LOOK_AT else "",
         "\n".join([head, "|---|" + "---:|" * len(shown), *body]),
-        f"Accuracy in %; {spread_text(table)}. {paper_caveat(table)}",
+        f"{capital(quantity(table))} in %; {spread_text(table)}. {paper_caveat(table)}",
         "\n".join(f"- [{mark}] {known}" for mark, known in paper.notes.items()),
         "\n".join(f"- {subject}: {text}" for subject, text in facts(table)),
         "Command per row:",
-        "```\n" + "\n".join(commands(table).values()) + "\n```",
+        "```\n" + "\n".join(dict.fromkeys(commands(table).values())) + "\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

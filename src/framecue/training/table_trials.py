@@ -75,7 +75,7 @@ def run_method(job: TableJob, method: str, folder: Path, report: Progress) -> li
                 "protocol": protocol.name,
                 "classes_seen_in_training": _classes_seen(protocol) if config or method == PROBE else None,
                 "config": config and config.model_dump(mode="json", exclude={"seed", "out"}),
-                "measures": {name: _spread([values[name] for values in measured]) for name in measured[0]},
+                "measures": {name: spread([values[name] for values in measured]) for name in measured[0]},
                 "trials": [
                     {key: trial[key] for key in ("name", "selected", "blend", "rejection") if key in trial}
                     for trial in trials
@@ -287,7 +287,8 @@ def _read_trial(path: Path, fingerprint: str) -> dict[str, Any] | None:
     return stored
 
 
-def _spread(values: Sequence[float]) -> dict[str, Any]:
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Mean and spread of repeated trials, as every table holds them."""
     found = mean_and_spread(values)
     return {
         "mean": found.mean,

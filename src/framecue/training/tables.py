@@ -204,6 +204,11 @@ def _result(job: TableJob, rows: list[dict[str, Any]]) -> dict[str, Any]:
         },
         "rows": rows,
         "skipped": [{"path": str(item.path), "reason": item.reason} for item in job.skipped],
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("framecue", "torch", "transformers", "av", "numpy")},
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of what a table's figures may depend on."""
+    names = ("framecue", "torch", "transformers", "av", "numpy")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
