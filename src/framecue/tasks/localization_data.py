@@ -107,7 +107,7 @@ def read_localization_parts(config: RunConfig) -> LocalizationParts:
     _note_left_out(notes, "validation videos", val, kept, "show names not trained on: left out")
     num_ignored = sum(map(len, ignored))
     if num_ignored:
-        notes.append(f"{num_ignored} segments of training videos are of other names: neither action nor background.")
+        notes.append(f"Segments of other names in training videos, neither action nor background: {num_ignored}.")
     return LocalizationParts(
         train=[_only(video, measured) for video in train],
         val=kept,
@@ -222,7 +222,7 @@ def _with_names(
     unknown = [s.label for video in videos for s in video.segments if s.label not in names | novel]
     if unknown:
         notes.append(
-            f"{len(unknown)} segments of test videos are of names neither trained on nor held out and do not count "
+            f"Segments in test videos of names neither trained on nor held out, which do not count: {len(unknown)} "
             f"({shorten(sorted(set(unknown)), 3)})."
         )
     return [_only(video, names) for video in kept]
@@ -274,7 +274,7 @@ def _without_unseen(data: LocalizationData, rows: Sequence[int]) -> list[Annotat
     if unseen:
         name, first = unseen[0]
         data.notes.append(
-            f"{len(unseen)} actions lie beyond the features of their training videos: left out (first: {name}, "
+            f"Actions beyond the features of their training videos, left out: {len(unseen)} (first: {name}, "
             f"{first.start_seconds:g} to {first.end_seconds:g} s)."
         )
     return videos
