@@ -6,6 +6,7 @@ import pytest
 
 from framecue.errors import CheckpointError, ConfigError, DatasetError
 from framecue.report.demo import DemoPlan, run_demo
+from framecue.report.demo_localization import LocalizationPlan
 from framecue.report.summary import GROUPS, METHODS
 
 PLAN = DemoPlan(
@@ -14,6 +15,14 @@ PLAN = DemoPlan(
     videos_per_class={"train": 3, "val": 2, "test": 2},
     iterations={"A3": 6, "A5": 6},
     batch_size=6,
+    localization=LocalizationPlan(
+        seen=("moving right", "blinking"),
+        held_out=("swinging", "zigzagging"),
+        num_videos={"train": 3, "val": 2, "test": 2, "novel": 1},
+        iterations=8,
+        batch_size=6,
+        sampling="fps:4",
+    ),
 )
 
 
@@ -57,7 +66,12 @@ def test_demo_leaves_results_and_a_page(folder, first):
     assert all((folder / entry["path"]).is_file() for entry in results["new_files"])
     assert "seconds" not in json.dumps(results["accuracy"])
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 6  # of which two are timelines
+    localization = results["localization"]
+    assert localization["protocol"]["external_scores"] == "none"
+    assert set(localization["protocol"]["held_out_classes"]) == {"swinging", "zigzagging"}
+    assert len(localization["parts"]["test"]["true segments, A5 robust"]["average"]["values"]) == 2
+    assert localization["parts"]["novel"]["own proposals, B-I"]["0.5"]["mean"] >= 0
     assert "http://" not in page.replace("http://www.w3.org/", "")
     last = {stage: (done, total) for stage, done, total, _ in stages}
     assert all(done == total for done, total in last.values())
@@ -66,6 +80,11 @@ def test_demo_leaves_results_and_a_page(folder, first):
         "extract features",
         *(f"train {method}, seed {seed}" for seed in (0, 1) for method in ("A3", "A5")),
         "report",
+        "render untrimmed videos",
+        "extract untrimmed features",
+        "train localization, seed 0",
+        "train localization, seed 1",
+        "timelines",
     ]
 
 

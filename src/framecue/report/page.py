@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from framecue.report.page_localization import LEAD, localization_body
 from framecue.report.plots import COLORS, accuracy_bars, confusion_heatmap, learning_curves
 from framecue.report.summary import GROUP_NAMES, GROUPS, METHODS, headline, pairs_first, percent
 
@@ -41,7 +42,10 @@ framecue classify my_video.mp4 --labels "opening a door, closing a door"
 
 # training: a folder per class, 5 to 50 videos in each
 framecue train recognition --config configs/recognition_folder.yaml data.source=my_videos out=runs/mine
-framecue classify new_video.mp4 --adapter runs/mine/adapter"""
+framecue classify new_video.mp4 --adapter runs/mine/adapter
+
+# long videos: when does it happen?
+framecue localize long_video.mp4 --labels "opening a door, closing a door" --timeline pictures"""
 FRAME_QUALITY = 88
 NO_ANSWER = "\N{EN DASH}"
 
@@ -73,6 +77,7 @@ class PageContent:
         mirrored: one test video and its reversal, or none.
         samples: other test videos.
         new_files: videos outside of every part, classified through the public API.
+        timelines: caption and picture (SVG) of untrimmed videos.
     """
 
     results: Mapping[str, Any]
@@ -80,6 +85,7 @@ class PageContent:
     mirrored: Sequence[Strip]
     samples: Sequence[Strip]
     new_files: Sequence[Strip]
+    timelines: Sequence[tuple[str, str]] = ()
 
 
 def render_page(content: PageContent) -> str:
@@ -98,6 +104,9 @@ def render_page(content: PageContent) -> str:
         _learning(content),
         section("Other test videos", SAMPLES, *map(_strip, content.samples)),
         section("New files", NEW_FILES, *map(_strip, content.new_files)),
+        section("Actions in untrimmed videos", LEAD, *localization_body(results["localization"], content.timelines))
+        if "localization" in results
+        else "",
         section("With your own videos", "", f"<pre>{escape(OWN_VIDEOS)}</pre>"),
         _notes(results),
         _footer(results),

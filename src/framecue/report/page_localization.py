@@ -1,0 +1,116 @@
+"""The part of the report about untrimmed videos: which stage loses what, where the errors come from, timelines."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+LEGEND = {
+    "own proposals, true names": "our segments, each with the name of the action it overlaps most: stage one alone",
+    "true segments": "the annotated segments, named by us: stage two alone",
+    "own proposals, B-I": "our segments, named by frozen CLIP",
+    "true segments, B-I": "the annotated segments, named by frozen CLIP",
+    "training-free, B-I": "segments from changes in the picture, named by frozen CLIP: nothing is trained",
+}
+LEAD = (
+    "Untrimmed videos with several actions and nothing, or a shape that stands still, between them. Stage one learns "
+    "where <em>something</em> happens, whatever it is; stage two names it by prompted class names, so that an action "
+    "that was never annotated is found by its name. mAP in percent at several overlaps of found and true segments."
+)
+PART_TITLES = {"test": "names it was trained on", "novel": "held-out names, never annotated"}
+
+
+def localization_body(results: Mapping[str, Any], timelines: Sequence[tuple[str, str]]) -> list[str]:
+    """HTML of the section's parts: a table for each part, what is reported, errors, timelines."""
+    tables = [_table(PART_TITLES[part], table, results) for part, table in results["parts"].items() if table]
+    pictures = [
+        f'<figure><div class="wide">{picture}</div><figcaption>{escape(caption)}</figcaption></figure>'
+        for caption, picture in timelines
+    ]
+    return [*tables, _reported(results), _errors(results["errors"]), *pictures]
+
+
+def localization_headline(results: Mapping[str, Any]) -> str:
+    """One sentence of the two figures that matter."""
+    seen, novel = (results["parts"][part] for part in ("test", "novel"))
+    if not seen or not novel:
+        return ""
+    method = results["method"]
+    own = "own proposals, B-I"
+    return (
+        f"In untrimmed videos {method} reaches an average mAP of {_percent(seen[method])} % on trained names "
+        f"({_percent(seen['training-free, B-I'])} % with nothing trained), and {_percent(novel[method])} % on held-out "
+        f"names, where frozen CLIP naming the same segments reaches {_percent(novel[own])} %."
+    )
+
+
+def _table(title: str, table: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    tious = [name for name in next(iter(table.values())) if name != "average"]
+    head = "".join(f"<th>{tiou}</th>" for tiou in tious)
+    rows = "".join(
+        f"<tr{' class=a5' if method == results['method'] else ''}><td>"
+        f"{'<span class=dot></span>' if method == results['method'] else ''}{escape(method)} "
+        f'<span class="muted">{escape(_meaning(method))}</span></td>'
+        + "".join(f"<td>{100 * cells[tiou]['mean']:.1f}</td>" for tiou in tious)
+        + f"<td>{_spread(cells['average'])}</td></tr>"
+        for method, cells in table.items()
+    )
+    return (
+        f'<h3>{escape(title)}</h3><div class="wide"><table><thead><tr><th>mAP in %, mean over '
+        f"{len(results['seeds'])} seeds, at an overlap of</th>{head}<th>average ± std</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _meaning(method: str) -> str:
+    return next((text for start, text in reversed(LEGEND.items()) if method.startswith(start)), "")
+
+
+def _reported(results: Mapping[str, Any]) -> str:
+    found = [run for run in results["reported"] if run]
+    if not found:
+        return ""
+
+    def mean(*keys: str) -> float:
+        values = []
+        for run in found:
+            value: Any = run
+            for key in keys:
+                value = value[key]
+            values.append(value)
+        return float(sum(values) / len(values))
+
+    text = (
+        f"With the least score that validation chose, {100 * mean('precision'):.0f} % of the reported segments are "
+        f"right at an overlap of 0.5, and {100 * mean('recall'):.0f} % of the actions are found."
+    )
+    if all("none_of_these" in run for run in found):
+        text += (
+            " Videos that show held-out actions alone, asked for the trained names: "
+            f"{100 * mean('none_of_these', 'videos_without_report'):.0f} % yield nothing, "
+            f"{mean('none_of_these', 'reported_per_video'):.1f} segments each are reported on average. "
+            "Most held-out actions are combinations of trained ones, and are taken for their parts."
+        )
+    return f"<p>{text}</p>"
+
+
+def _errors(errors: Mapping[str, Any] | None) -> str:
+    if not errors:
+        return ""
+    misses = {name: count for name, count in errors["segments"].items() if count}
+    rows = "".join(
+        f"<tr><td>{escape(name)} <span class=muted>{escape(errors['meaning']['segments'][name])}</span></td>"
+        f"<td>{count}</td></tr>"
+        for name, count in misses.items()
+    )
+    return (
+        f"<h3>What becomes of the annotated actions</h3><p>First seed, trained names, at an overlap of "
+        f'{errors["tiou"]:g}.</p><div class="wide"><table><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _spread(cell: Mapping[str, Any]) -> str:
+    return f"{100 * cell['mean']:.1f}" + (f" ± {100 * cell['std']:.1f}" if cell["std"] is not None else "")
+
+
+def _percent(cells: Mapping[str, Any]) -> str:
+    return f"{100 * cells['average']['mean']:.0f}"
