@@ -259,7 +259,7 @@ def test_figures_with_external_scores_never_stand_beside_strict_ones():
 def test_of_many_overlaps_the_usual_ones_are_shown():
     overlaps = [round(0.5 + 0.05 * step, 2) for step in range(10)]
     shown = columns(localization("localization", overlaps=overlaps))
-    assert [column.heading for column in shown] == ["mAP@0.5", "mAP@0.75", "mAP@0.95", "average mAP"]
+    assert [column.heading for column in shown] == ["@0.5", "@0.75", "@0.95", "average mAP"]
 
 
 def test_one_trial_has_no_spread():

@@ -170,7 +170,7 @@ def test_the_table_reads_as_one(whole):
     command = ["framecue", "reproduce", OPEN_SET, "--out", "runs"]
     text = markdown(with_paper(whole[OPEN_SET], None, command))
     head = next(line for line in text.splitlines() if line.startswith("| method"))
-    assert head == "| method | novel mAP@0.3 | novel mAP@0.5 | novel average mAP | seen average mAP |"
+    assert head == "| method | novel @0.3 | novel @0.5 | novel average mAP | seen average mAP |"
     assert f"mAP ({STRICT}) in %; ± is one standard deviation over 2 trials." in text
     assert "No published figure is known" in text
     assert text.count("framecue reproduce") == 1  # one run measures all rows

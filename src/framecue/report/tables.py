@@ -12,6 +12,7 @@ from framecue.report.table_words import COLUMNS, FEW_OVERLAPS, LOOK_AT, MAIN, PR
 if TYPE_CHECKING:
     from rich.console import Console
 
+MANY_COLUMNS = 5  # more leave no room for lines between them
 NONE = "\N{EN DASH}"
 
 Row = Mapping[str, Any]
@@ -109,9 +110,9 @@ def _chosen(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
 
 
 def measure_name(measure: str) -> str:
-    """ "novel/top1" -> "novel top-1"; the test part goes without saying."""
+    """ "novel/top1" -> "novel top-1", "novel/map@0.5" -> "novel @0.5"; the test part goes without saying."""
     text = re.sub(r"top(\d)", r"top-\1", measure.removeprefix("test/")).replace("/", " ").replace("_", " ")
-    return re.sub(r"\bmap\b", "mAP", text)
+    return re.sub(r"\bmap\b", "mAP", text.replace("map@", "@"))
 
 
 def cell(table: Table, method: str, column: Column, key: str = "measures") -> Mapping[str, Any] | None:
@@ -290,6 +291,7 @@ def commands(table: Table) -> dict[str, str]:
 
 def print_table(table: Table, console: "Console") -> None:
     """The table for a terminal: a line for each method, and below it the published figures where there are any."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
     from rich.text import Text
 
@@ -297,7 +299,8 @@ def print_table(table: Table, console: "Console") -> None:
     paper = paper_notes(table, shown)
     title = f"{title_of(table)}, {table['dataset']}: {quantity(table)} in %"
     console.print(title, soft_wrap=True, highlight=False, markup=False)
-    grid = RichTable()
+    many = len(shown) > MANY_COLUMNS
+    grid = RichTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0)) if many else RichTable()
     grid.add_column("method", overflow="fold")
     for column in shown:
         grid.add_column(Text(column.heading), justify="right", overflow="fold")
