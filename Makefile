@@ -42,10 +42,12 @@ format: $(VENV)/.installed-dev  ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed  ## training-step, extraction and many-run speed against the plain paths, as ratios in one run
+bench: $(VENV)/.installed  ## speed against the plain paths, as ratios in one run, and memory by length of a video
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/extraction.py
 	$(BIN)/python benchmarks/many_runs.py --threads 1
+	$(BIN)/python benchmarks/scorers.py
+	$(BIN)/python benchmarks/long_video.py
 
 wheel: $(VENV)/.installed-dev  ## build the wheel into dist/
 	$(BIN)/pip wheel $(PIP_QUIET) --no-deps --wheel-dir dist .

@@ -1,6 +1,7 @@
 """Docs cannot rot: commands of the README exist and run, help in docs/ is the program's own, links lead somewhere."""
 
 import importlib.util
+import json
 import re
 import shlex
 import subprocess
@@ -11,9 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from framecue.cli.main import VERBS, app
-from framecue.datasets.world import write_world
+from framecue.datasets.world import write_untrimmed, write_world
 
 ROOT = Path(__file__).parents[1]
+NESTED = ("recognition", "localization", "efficient-prompt", "detections", "proposals", "check")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -36,7 +38,7 @@ def test_commands_exist(path):
             assert words[0] in targets, f"{path.name}: make {words[0]} is no target"
             continue
         assert words[0] in VERBS, f"{path.name}: framecue {words[0]} is no verb"
-        verb = [words[0]] + [word for word in words[1:2] if word in ("recognition", "efficient-prompt")]
+        verb = [words[0]] + [word for word in words[1:2] if word in NESTED]
         known = CliRunner().invoke(app, [*verb, "--help"]).output
         for option in (word.split("=")[0] for word in words if word.startswith("--")):
             assert re.search(rf"{option}\b", known), f"{path.name}: framecue {' '.join(verb)} has no {option}"
@@ -68,12 +70,15 @@ def test_readme_runs(tmp_path, monkeypatch):
     counts = {"train": 4, "val": 2, "test": 2}
     write_world(tmp_path / "world", seed=5, classes=("growing", "shrinking"), videos_per_class=counts, workers=0)
     videos = sorted((tmp_path / "world" / "test").rglob("*.mp4"))
-    for name in ("holiday.mp4", "new.mp4"):
+    counts = {"train": 4, "val": 2}
+    write_untrimmed(tmp_path / "untrimmed", classes=("growing", "bouncing"), num_videos=counts, workers=0)
+    for name in ("holiday.mp4", "new.mp4", "lecture.mp4"):
         (tmp_path / name).write_bytes(videos[0].read_bytes())
     (tmp_path / "footage").symlink_to(tmp_path / "world")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     ours = [words[1:] for words in command_lines(ROOT / "README.md") if words[0] == "framecue"]
-    assert [words[0] for words in ours] == ["classify", "train", "classify", "train"]
+    verbs = ["classify", "train", "classify", "train", "localize", "train", "localize", "score"]
+    assert [words[0] for words in ours] == verbs
     for words in ours:
         if words[0] == "train":
             words = [*words, "train.iterations=4", "train.batch_size=4", "train.validate_every=2"]
@@ -87,3 +92,6 @@ def test_readme_runs(tmp_path, monkeypatch):
     assert done.returncode == 0, done.stderr
     assert "growing" in done.stdout
     assert "fall" in done.stdout
+    found = json.loads((tmp_path / "found.json").read_text())["results"]
+    assert set(found) == {path.stem for path in (tmp_path / "untrimmed").rglob("*.mp4")}
+    assert list((tmp_path / "pictures").glob("*.svg"))
