@@ -10,11 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
+from framecue.datasets.localization.submission import plain_score, plain_seconds, submission
 from framecue.errors import UsageError
 from framecue.files import write_text
-from framecue.types import Localization, ScoredSegment
+from framecue.types import Localization
 
 SegmentFormat = Literal["json", "csv", "activitynet", "vtt", "srt"]
 
@@ -28,14 +29,14 @@ def to_json(answers: Sequence[Localization]) -> str:
     videos = [
         {
             "video": str(answer.path),
-            "duration_seconds": _seconds(answer.duration_seconds),
+            "duration_seconds": plain_seconds(answer.duration_seconds),
             "labels": list(answer.labels),
             "segments": [
                 {
-                    "start_seconds": _seconds(found.start_seconds),
-                    "end_seconds": _seconds(found.end_seconds),
+                    "start_seconds": plain_seconds(found.start_seconds),
+                    "end_seconds": plain_seconds(found.end_seconds),
                     "label": found.label,
-                    "score": _score(found.score),
+                    "score": plain_score(found.score),
                 }
                 for found in answer.segments
             ],
@@ -57,8 +58,8 @@ def to_csv(answers: Sequence[Localization]) -> str:
     lines.writerow(CSV_FIELDS)
     for video_id, answer in zip(video_ids(answers), answers, strict=True):
         for found in answer.segments:
-            times = _seconds(found.start_seconds), _seconds(found.end_seconds)
-            lines.writerow([video_id, *times, _as_utf8(found.label or ""), _score(found.score)])
+            times = plain_seconds(found.start_seconds), plain_seconds(found.end_seconds)
+            lines.writerow([video_id, *times, _as_utf8(found.label or ""), plain_score(found.score)])
     return stream.getvalue()
 
 
@@ -68,19 +69,8 @@ def to_activitynet(answers: Sequence[Localization], *, external_data: str | None
     Args:
         external_data: what was used of data from outside, such as another program's video-level scores; None = nothing.
     """
-    results = {
-        video_id: [_official(found) for found in answer.segments]
-        for video_id, answer in zip(video_ids(answers), answers, strict=True)
-    }
-    used = {"used": external_data is not None, "details": external_data or ""}
-    content = {"version": "VERSION 1.3", "results": results, "external_data": used}
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
-
-
-def _official(found: ScoredSegment) -> dict[str, Any]:
-    label = {} if found.label is None else {"label": found.label}
-    times = [_seconds(found.start_seconds), _seconds(found.end_seconds)]
-    return {**label, "score": _score(found.score), "segment": times}
+    found = {video_id: answer.segments for video_id, answer in zip(video_ids(answers), answers, strict=True)}
+    return submission(found, external_data=external_data)
 
 
 def to_webvtt(answer: Localization) -> str:
@@ -228,11 +218,3 @@ def one_line(text: str) -> str:
 def _as_utf8(text: str) -> str:
     """File names may hold bytes that are no text; they are written as "\\udcff"."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _seconds(value: float) -> float:
-    return round(float(value), 6)
-
-
-def _score(value: float) -> float:
-    return float(f"{value:.9g}")

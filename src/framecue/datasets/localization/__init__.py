@@ -10,6 +10,7 @@ from framecue.datasets.localization.class_splits import (
 from framecue.datasets.localization.detections import DetectionFile, read_detections
 from framecue.datasets.localization.external_scores import ExternalScores, read_external_scores
 from framecue.datasets.localization.ground_truth import GroundTruth, read_ground_truth
+from framecue.datasets.localization.submission import submission
 from framecue.datasets.localization.video_files import check_span, match_files
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "read_external_scores",
     "read_ground_truth",
     "split_by_labels",
+    "submission",
 ]
