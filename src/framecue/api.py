@@ -91,7 +91,7 @@ class Predictor:
         self.model = model.classifier if isinstance(model, LocalizationModel) else model
         self._localization = model if isinstance(model, LocalizationModel) else None
         self._text: dict[tuple[str, ...], torch.Tensor] = {}
-        self._parts: dict[tuple[str, ...], LocalizerParts] = {}
+        self._parts: dict[tuple[tuple[str, ...], bool], LocalizerParts] = {}
         self._rejection = rejection_rule(card) if card else None
 
     @property
@@ -184,8 +184,9 @@ class Predictor:
 
         Args:
             labels: any names; None = the adapter's own classes.
-            min_score: segments whose score is not above it are left out; None = what was found to be sure enough, 0 to
-                take all, as scorers of mAP need them. Of somebody else's proposals all are taken by default.
+            min_score: segments whose score is not above it are left out; None = what was found to be sure enough, and
+                none that an adapter's rule holds for something else; 0 to take all, as scorers of mAP need them. Of
+                somebody else's proposals all are taken by default.
             proposals: segments to be named, scored in [0, 1]; None = they are looked for.
             curves: keep the score of each label over time.
             on_progress: called with the seconds of the video that are done, and its length.
@@ -195,7 +196,7 @@ class Predictor:
             VideoError: the file cannot be read.
             PromptTooLongError: a label does not fit the text tower.
         """
-        parts = self._localizer_parts(self._labels(labels))
+        parts = self._localizer_parts(self._labels(labels), judged=min_score is None and proposals is None)
         if min_score is None:
             min_score = parts.min_score if proposals is None else 0.0
         settings = GatherSettings(min_score=min_score, max_segments=max_segments, sigma=parts.sigma)
@@ -227,7 +228,8 @@ class Predictor:
             on_progress: called with the file, the seconds of it that are done, and its length.
         """
         names = self._labels(labels)
-        self._localizer_parts(names)  # a name that does not fit is refused before the first video is decoded
+        # A name that does not fit is refused before the first video is decoded.
+        self._localizer_parts(names, judged=min_score is None and proposals is None)
         for path in map(Path, paths):
             try:
                 yield self.localize(
@@ -242,12 +244,12 @@ class Predictor:
             except VideoError as error:
                 yield Skipped.because(path, error)
 
-    def _localizer_parts(self, names: tuple[str, ...]) -> LocalizerParts:
-        if names not in self._parts:
-            self._parts = {names: self._build_parts(names)}
-        return self._parts[names]
+    def _localizer_parts(self, names: tuple[str, ...], *, judged: bool) -> LocalizerParts:
+        if (names, judged) not in self._parts:
+            self._parts = {(names, judged): self._build_parts(names, judged=judged)}
+        return self._parts[names, judged]
 
-    def _build_parts(self, names: tuple[str, ...]) -> LocalizerParts:
+    def _build_parts(self, names: tuple[str, ...], *, judged: bool) -> LocalizerParts:
         if self.model is None or self.card is None:
             return frozen_parts(self.backbone, names, self.templates)
         if self._localization is not None and self.card.localization is not None:
@@ -259,8 +261,8 @@ class Predictor:
                 sampling=self.card.sampling,
                 fusion_weight=self.card.fusion_weight,
                 min_score=self.card.min_score,
-                others=(others := [name for name in self.class_names if name not in names]),
-                rejection=self._rule_for({*names, *others}),
+                others=[name for name in self.class_names if name not in names],
+                rejection=self._rule_for({*names, *self.class_names}) if judged else None,
             )
         return adapter_parts(
             self.model,

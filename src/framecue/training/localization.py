@@ -259,7 +259,7 @@ def read_outside(config: RunConfig, data: LocalizationData) -> Outside:
     What is odd about them is added to the notes of `data`.
 
     Raises:
-        DatasetError: a file cannot be read, or the scores lack a class.
+        DatasetError: a file cannot be read, or the scores lack a class or are negative.
     """
     wanted = config.localization
     videos = [*data.train.videos, *data.val.videos, *data.test.videos, *data.novel.videos]
@@ -268,6 +268,12 @@ def read_outside(config: RunConfig, data: LocalizationData) -> Outside:
         proposals = _read_proposals(wanted.proposals, videos, data.notes)
     if wanted.external_scores is not None:
         scores = read_external_scores(wanted.external_scores, data.names)
+        least = min((float(row.min()) for row in scores.scores.values()), default=0.0)
+        if least < 0:
+            raise DatasetError(
+                f"{wanted.external_scores}: class scores must not be negative to be multiplied with ours, found "
+                f"{least:g}; give probabilities."
+            )
         data.notes.extend(scores.notes)
         _note_absent(wanted.external_scores, "class scores", videos, scores.scores, data.notes)
     return Outside(proposals, scores)
@@ -285,8 +291,9 @@ def _read_proposals(
     if low >= 0 and high <= 1:
         return found.results
     notes.append(f"{path}: scores reach from {low:g} to {high:g}, and were mapped to 0 to 1 in a straight line.")
-    span = (high - low) or 1.0
-    return {name: [replace(s, score=(s.score - low) / span) for s in part] for name, part in found.results.items()}
+    base = min(low, 0.0)  # the least of scores that are all positive is not worth nothing
+    span = (high - base) or 1.0
+    return {name: [replace(s, score=(s.score - base) / span) for s in part] for name, part in found.results.items()}
 
 
 def _note_absent(
