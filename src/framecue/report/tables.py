@@ -190,9 +190,10 @@ def paper_caveat(table: Table) -> str:
         return "No published figure is known for these rows on these data."
     backbone = str(table["setting"]["backbone"]["id"])
     if is_localization(table):
+        here = "the backbone used here" if is_papers_backbone(backbone) else f"not {backbone}, so they do not compare"
         return (
-            "Published figures are for CLIP ViT-B/16 and the authors' own proposals, never released; that no external "
-            f"score entered them is presumed. The backbone here is {backbone}."
+            f"Published figures are for CLIP ViT-B/16, {here}; the authors' own proposals were never released, and that "
+            "no external score entered the figures is presumed."
         )
     if is_papers_backbone(backbone):
         return "Published figures are for CLIP ViT-B/16, the backbone used here; their draws of videos are not known."
