@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from framecue.datasets.localization import GroundTruth, check_span, match_files, read_ground_truth
+from framecue.datasets.localization import GroundTruth, check_span, match_files, meet_ids, read_ground_truth
 from framecue.errors import DatasetError, UsageError
 from framecue.types import AnnotatedVideo, Segment
 
@@ -453,6 +453,30 @@ def test_local_videos_are_found_by_their_ids(shared_data):
         found, skipped = match_files(truth.videos, folder)
         assert not skipped
         assert [v.path for v in found] == [shared_data / v.video_id for v in truth.videos]
+
+
+def test_ids_meet_the_paths_of_the_same_files():
+    known = ["v/a/Fall/13.mp4", "v/a/Fall/19.mp4", "v/a/ADL/19.mp4", "v/b/v_GGSY1Qvo990.mp4", "plain", "c/20.mp4"]
+    given = [
+        "13",
+        "ADL/19.mp4",
+        "GGSY1Qvo990",
+        "plain",
+        "other/plain",
+        "/home/v/a/Fall/19.avi",
+        "20",
+        "b/c/20.mp4",
+        "21",
+    ]
+    assert meet_ids(given, known) == {
+        "13": "v/a/Fall/13.mp4",
+        "ADL/19.mp4": "v/a/ADL/19.mp4",
+        "GGSY1Qvo990": "v/b/v_GGSY1Qvo990.mp4",
+        "/home/v/a/Fall/19.avi": "v/a/Fall/19.mp4",
+    }, "20 and b/c/20.mp4 are both c/20.mp4, and plain is given itself"
+    assert meet_ids(["19"], known) == {}, "two files have this name"
+    assert meet_ids(["d/13"], ["c/13"]) == {}
+    assert meet_ids(["Fall/13.mp4"], ["13"]) == {"Fall/13.mp4": "13"}
 
 
 def test_files_are_found_with_and_without_prefix_ending_and_folders(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from framecue.datasets.localization import DetectionFile, GroundTruth, read_detections, read_ground_truth
+from framecue.datasets.localization import DetectionFile, GroundTruth, meet_ids, read_detections, read_ground_truth
 from framecue.datasets.localization.blocked import blocked_entries
 from framecue.datasets.localization.notes import Invalid, Tally
 from framecue.datasets.localization.thumos import THUMOS_TEST_LEFT_OUT, ThumosTest
@@ -208,11 +208,13 @@ def _select(
 ) -> tuple[dict[str, list[ScoredSegment]], list[str]]:
     """Predictions that count, in the order of the file, and a line for each kind that is doubtful or does not."""
     known = {video.video_id for video in truth.videos}
+    meant = meet_ids(found.results, known)
     blocked = blocked_entries(rules.blocked, Tally(found.path))
     blocked |= {(video, None) for video in THUMOS_TEST_LEFT_OUT[rules.thumos_test]}
     results: dict[str, list[ScoredSegment]] = {}
     excluded, unknown = Counter[str](), Counter[str]()
-    for video, segments in found.results.items():
+    for name, segments in found.results.items():
+        video = meant.get(name, name)
         kept = [s for s in segments if not {(video, None), (video, s.label)} & blocked] if blocked else segments
         excluded[video] = len(segments) - len(kept)
         if video not in known and kept:
@@ -222,7 +224,9 @@ def _select(
             results[video] = kept
     fate = "left out" if rules.unknown_videos == "skip" else "counted as wrong, as the official evaluator does"
     missing = [video.video_id for video in truth.videos if video.segments and video.video_id not in results]
+    first = next((f"{name} for {meant[name]}" for name in found.results if name in meant), "")
     lines = [
+        f"{found.path}: {len(meant)} video ids taken for the files of that name (first: {first})." if meant else "",
         _line(found.path, excluded, ("video that is blocked", "videos that are blocked"), "left out"),
         _line(found.path, unknown, ("video outside the ground truth", "videos outside the ground truth"), fate),
         f"{found.path}: nothing for {len(missing)} of the annotated videos ({shorten(missing)})." if missing else "",

@@ -11,7 +11,7 @@ from framecue.datasets.localization.detections import DetectionFile, read_detect
 from framecue.datasets.localization.external_scores import ExternalScores, read_external_scores
 from framecue.datasets.localization.ground_truth import GroundTruth, read_ground_truth
 from framecue.datasets.localization.submission import submission
-from framecue.datasets.localization.video_files import check_span, match_files
+from framecue.datasets.localization.video_files import check_span, files_by_id, match_files, meet_ids
 
 __all__ = [
     "ClassSplit",
@@ -21,7 +21,9 @@ __all__ = [
     "SplitVideos",
     "check_span",
     "draw_class_splits",
+    "files_by_id",
     "match_files",
+    "meet_ids",
     "read_class_splits",
     "read_detections",
     "read_external_scores",

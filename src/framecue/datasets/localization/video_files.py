@@ -1,5 +1,6 @@
 """Finds the files of annotated videos, and compares features with what the annotation says of their length."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -20,13 +21,11 @@ def match_files(
     An id is the file's name without its ending, with or without ActivityNet's `v_` before it, or a path with or without
     its ending, of which as much counts as lies below `folder`.
     """
-    folder = Path(folder)
-    by_stem: dict[str, list[Path]] = {}
-    for path in find_videos(folder):
-        by_stem.setdefault(path.stem, []).append(path)
+    folder, videos = Path(folder), list(videos)
+    files = files_by_id((video.video_id for video in videos), find_videos(folder))
     matched, skipped = [], []
     for video in videos:
-        found = _files_of(video.video_id, by_stem)
+        found = files[video.video_id]
         if len(found) == 1:
             matched.append(replace(video, path=found[0]))
         elif found:
@@ -35,6 +34,47 @@ def match_files(
         else:
             skipped.append(Skipped(folder / video.video_id, f"no video of this name below {folder}"))
     return tuple(matched), skipped
+
+
+def meet_ids(given: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """For each given id that is not known the known one that names the same file, where there is exactly one.
+
+    Two ids name the same file when one is the end of the other as a path, whether or not they have the file's ending or
+    ActivityNet's `v_`: "13" or "Fall/13.mp4" and "videos/Fall/13.mp4". A known id that is given itself, or is meant by
+    two, is nobody else's.
+    """
+    given, known = set(given), set(known)
+    by_stem: dict[str, list[tuple[str, ...]]] = {}
+    ids: dict[tuple[str, ...], list[str]] = {}
+    for name in known - given:
+        words = _words(name)
+        by_stem.setdefault(words[-1], []).append(words)
+        ids.setdefault(words, []).append(name)
+    meant: dict[str, str] = {}
+    for name in given - known:
+        words = _words(name)
+        found = {
+            other for other in by_stem.get(words[-1], ()) if _num_shared(words, other) == min(len(words), len(other))
+        }
+        names = [known_name for other in found for known_name in ids[other]]
+        if len(names) == 1:
+            meant[name] = names[0]
+    count = Counter(meant.values())
+    return {name: other for name, other in meant.items() if count[other] == 1}
+
+
+def _words(video_id: str) -> tuple[str, ...]:
+    path = PurePosixPath(video_id.replace("\\", "/"))
+    suffix = path.suffix if path.suffix.lower() in VIDEO_EXTENSIONS else ""
+    return (*path.parts[:-1], path.name.removesuffix(suffix).removeprefix("v_"))
+
+
+def files_by_id(ids: Iterable[str], paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """The files that go by each id, as `match_files` understands ids; usually one, and none where there is none."""
+    by_stem: dict[str, list[Path]] = {}
+    for path in paths:
+        by_stem.setdefault(path.stem, []).append(path)
+    return {video_id: _files_of(video_id, by_stem) for video_id in ids}
 
 
 def _files_of(video_id: str, by_stem: dict[str, list[Path]]) -> list[Path]:
