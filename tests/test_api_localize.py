@@ -76,7 +76,7 @@ def test_the_actions_are_among_the_segments(predictor, video, truth):
 
 
 def test_streaming_equals_stored_features(predictor, tiny_backbone, video):
-    parts = predictor._localizer_parts(tuple(LABELS))
+    parts = predictor._localizer_parts(tuple(LABELS), judged=False)
     features = encode_video(video, tiny_backbone, parts.sampling)
     settings = GatherSettings(min_score=0.0)
     stored, _ = localize_stream(as_chunks(features), features.duration_seconds, parts.localizer(), settings)
@@ -129,7 +129,7 @@ def test_many_files_go_on_past_a_bad_one(predictor, video, still, tmp_path):
         predictor.localize_many(
             [video, tmp_path / "bad.mp4", still],
             iter(LABELS),
-            proposals={video.stem: [ScoredSegment(1, 2, None, 0.5)]},
+            proposals={video: [ScoredSegment(1, 2, None, 0.5)]},
             on_progress=lambda path, done, total: seen.append(path),
         )
     )

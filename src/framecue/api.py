@@ -217,14 +217,14 @@ class Predictor:
         *,
         min_score: float | None = None,
         max_segments: int = MAX_SEGMENTS,
-        proposals: Mapping[str, Sequence[ScoredSegment]] | None = None,
+        proposals: Mapping[Path, Sequence[ScoredSegment]] | None = None,
         curves: bool = False,
         on_progress: Callable[[Path, float, float], None] | None = None,
     ) -> Iterator[Localization | Skipped]:
         """`localize` for each file in turn; an unreadable one gives a `Skipped` with the reason, and the rest go on.
 
         Args:
-            proposals: by the file's name without its ending; a video that is not named there has none.
+            proposals: by the file's path; a video that is not there has none.
             on_progress: called with the file, the seconds of it that are done, and its length.
         """
         names = self._labels(labels)
@@ -237,7 +237,7 @@ class Predictor:
                     names,
                     min_score=min_score,
                     max_segments=max_segments,
-                    proposals=None if proposals is None else proposals.get(path.stem, ()),
+                    proposals=None if proposals is None else proposals.get(path, ()),
                     curves=curves,
                     on_progress=partial(on_progress, path) if on_progress else None,
                 )

@@ -139,15 +139,26 @@ def test_timelines(world, videos, tmp_path):
     assert "<svg" in (pictures / f"{twin.stem}.svg").read_text()[:1000]
 
 
+def test_ids_of_the_annotations_are_written(videos, tmp_path):
+    deep = tmp_path / "day one" / "clip.mp4"
+    deep.parent.mkdir()
+    deep.write_bytes(videos[0].read_bytes())
+    truth = {"database": {"archive/day one/clip.mp4": {"duration": 20.0, "subset": "testing", "annotations": []}}}
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    given = ("--format", "activitynet", "--ground-truth", tmp_path / "truth.json", "--min-score", 0)
+    result = localize(deep, *given)
+    assert result.exit_code == 0, result.output
+    assert list(json.loads(result.stdout)["results"]) == ["archive/day one/clip.mp4"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "labels", "message"),
     [
         ((), None, "Nothing to choose from; give --labels"),
         (("--out", "x.txt"), LABELS, "A table is for reading, not for files; give --format beside --out"),
-        (("--ground-truth", "x.json"), LABELS, "--ground-truth is drawn in the pictures of --timeline; give both"),
         (("--format", "vtt", "TWO"), LABELS, "vtt is one file for each video, and there are 2; give --out FOLDER"),
         (("--proposals", "ODD"), LABELS, "scores in [0, 1] to be fused"),
-        (("--proposals", "ODD", "TWIN"), LABELS, "two videos are called"),
+        (("--proposals", "ODD", "TWIN"), LABELS, "means two of the videos; do one at a time"),
     ],
 )
 def test_refusals(videos, tmp_path, arguments, labels, message):

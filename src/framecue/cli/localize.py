@@ -11,7 +11,7 @@ import typer
 from framecue.cli.common import exit_for_skipped, names_asked, note, printable, progress_bars
 
 if TYPE_CHECKING:
-    from framecue.types import Localization, ScoredSegment, Segment
+    from framecue.types import AnnotatedVideo, Localization, ScoredSegment
 
 NONE_OF_THESE = "none of the named actions"
 FILM = "uniform:10"
@@ -32,7 +32,10 @@ def localize(
         Path | None, typer.Option(metavar="DIR", help="Folder for a picture of each video: segments and scores.")
     ] = None,
     ground_truth: Annotated[
-        Path | None, typer.Option(metavar="GT", help="Annotations to draw beside the segments in the pictures.")
+        Path | None,
+        typer.Option(
+            metavar="GT", help="Annotations of the videos: drawn in the pictures, and their video ids are written."
+        ),
     ] = None,
     proposals: Annotated[
         Path | None,
@@ -70,8 +73,6 @@ def localize(
     names = names_asked(labels, adapter)
     if form == "table" and out is not None:
         raise UsageError("A table is for reading, not for files; give --format beside --out.")
-    if ground_truth is not None and timeline is None:
-        raise UsageError("--ground-truth is drawn in the pictures of --timeline; give both.")
     paths = expand_sources(files)
     if form in ("vtt", "srt") and len(paths) > 1 and out is None:
         raise UsageError(f"{form} is one file for each video, and there are {len(paths)}; give --out FOLDER.")
@@ -96,19 +97,20 @@ def localize(
                 continue
             if timeline is not None:
                 picture = _picture_path(timeline, answer.path, [earlier.path for earlier in answers])
-                _draw(answer, picture, truths.get(answer.path.stem))
+                _draw(answer, picture, truths.get(answer.path))
             answers.append(replace(answer, curves=None))  # too much to be kept of all videos
     _note_outside(answers, given)
-    _give(answers, form, out)
+    _give(answers, form, out, {path: video.video_id for path, video in truths.items()})
     exit_for_skipped(skipped)
 
 
-def _draw(answer: "Localization", path: Path, truth: "Sequence[Segment] | None") -> None:
+def _draw(answer: "Localization", path: Path, truth: "AnnotatedVideo | None") -> None:
     from framecue.report.timeline import write_timeline
     from framecue.video.reader import read_video
     from framecue.video.sampling import parse_sampling
 
-    write_timeline(answer, path, truth=truth, frames=read_video(answer.path, parse_sampling(FILM)))
+    segments = None if truth is None else truth.segments
+    write_timeline(answer, path, truth=segments, frames=read_video(answer.path, parse_sampling(FILM)))
 
 
 def _picture_path(folder: Path, video: Path, taken: list[Path]) -> Path:
@@ -136,11 +138,13 @@ def _progress(paths: Sequence[Path]) -> Iterator[Callable[[Path, float, float], 
         yield show
 
 
-def _note_outside(answers: "Sequence[Localization]", proposals: "Mapping[str, Sequence[ScoredSegment]] | None") -> None:
+def _note_outside(
+    answers: "Sequence[Localization]", proposals: "Mapping[Path, Sequence[ScoredSegment]] | None"
+) -> None:
     from framecue.tasks.localize_video import outside
 
     for answer in answers:
-        left_out = outside((proposals or {}).get(answer.path.stem, ()), answer.duration_seconds)
+        left_out = outside((proposals or {}).get(answer.path, ()), answer.duration_seconds)
         if left_out:
             first = left_out[0]
             note(
@@ -149,16 +153,16 @@ def _note_outside(answers: "Sequence[Localization]", proposals: "Mapping[str, Se
             )
 
 
-def _give(answers: "Sequence[Localization]", form: Format, out: Path | None) -> None:
+def _give(answers: "Sequence[Localization]", form: Format, out: Path | None, ids: "Mapping[Path, str]") -> None:
     from framecue.report.segment_files import FILE_PER_VIDEO, ONE_FILE, write_segments
 
     if form == "table":
         _print_table(answers)
     elif out is not None:
-        for path in write_segments(answers, form, out):
+        for path in write_segments(answers, form, out, ids=ids):
             note(f"wrote {path}")
     elif form in ONE_FILE:
-        typer.echo(ONE_FILE[form](answers), nl=False)
+        typer.echo(ONE_FILE[form](answers, ids), nl=False)
     else:
         for answer in answers:
             typer.echo(FILE_PER_VIDEO[form](answer), nl=False)

@@ -1,56 +1,51 @@
 """What `localize` reads beside the videos: somebody's proposals, and annotations to draw."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from framecue.cli.common import note
-from framecue.datasets.localization import read_detections, read_ground_truth
+from framecue.datasets.localization import files_by_id, read_detections, read_ground_truth
 from framecue.datasets.naming import shorten
 from framecue.errors import UsageError, VideoError
-from framecue.types import ScoredSegment, Segment
+from framecue.types import AnnotatedVideo, ScoredSegment
 from framecue.video.reader import probe
 
-Entry = TypeVar("Entry")
 
-
-def read_proposals(source: Path, paths: Sequence[Path]) -> dict[str, Sequence[ScoredSegment]]:
-    """The proposals of each video by its file's name without ending; what does not fit is said on standard error.
+def read_proposals(source: Path, paths: Sequence[Path]) -> dict[Path, Sequence[ScoredSegment]]:
+    """The proposals of each video; what does not fit is said on standard error.
 
     Raises:
-        UsageError: two videos go by one name.
+        UsageError: one id means two of the videos.
         DatasetError: the file cannot be read.
     """
-    twice = next((path for i, path in enumerate(paths) if path.stem in {other.stem for other in paths[:i]}), None)
-    if twice is not None:
-        raise UsageError(f"Proposals go by file names, and two videos are called {twice.stem!r}; do one at a time.")
     # Only a folder of CSV files counts in fractions of the video.
     found = read_detections(source, durations=_durations(paths) if source.is_dir() else None)
     _note_lines(found.notes)
-    return _by_stem(found.results, paths, f"{source}: proposals")
+    matched = _by_path(found.results, paths, f"{source}: proposals")
+    twice = next((video_id for video_id, count in Counter(matched.values()).items() if count > 1), None)
+    if twice is not None:
+        raise UsageError(f"Proposals go by file names, and {twice!r} means two of the videos; do one at a time.")
+    return {path: found.results[video_id] for path, video_id in matched.items()}
 
 
-def read_annotations(source: Path, paths: Sequence[Path]) -> dict[str, Sequence[Segment]]:
-    """The annotated segments of each video by its file's name without ending.
+def read_annotations(source: Path, paths: Sequence[Path]) -> dict[Path, AnnotatedVideo]:
+    """The annotation of each video; what does not fit is said on standard error.
 
     Raises:
         DatasetError: the file cannot be read.
     """
     truth = read_ground_truth(source)
     _note_lines(truth.notes)
-    return _by_stem({video.video_id: video.segments for video in truth.videos}, paths, f"{source}: annotations")
+    videos = {video.video_id: video for video in truth.videos}
+    return {path: videos[video_id] for path, video_id in _by_path(videos, paths, f"{source}: annotations").items()}
 
 
-def _by_stem(entries: Mapping[str, Entry], paths: Sequence[Path], what: str) -> dict[str, Entry]:
-    matched, lacking = {}, []
-    for path in paths:
-        # ActivityNet's files begin with v_, its annotations do not.
-        forms = (path.stem, path.name, f"v_{path.stem}", path.stem.removeprefix("v_"))
-        known = next((form for form in forms if form in entries), None)
-        if known is None:
-            lacking.append(path.name)
-        else:
-            matched[path.stem] = entries[known]
+def _by_path(ids: Collection[str], paths: Sequence[Path], what: str) -> dict[Path, str]:
+    matched: dict[Path, str] = {}
+    for video_id, files in files_by_id(ids, paths).items():
+        matched |= dict.fromkeys(files, video_id)
+    lacking = [path.name for path in paths if path not in matched]
     if lacking:
         note(f"{what} lack {len(lacking)} of {len(paths)} videos: {shorten(lacking, 3)}")
     return matched

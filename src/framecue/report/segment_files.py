@@ -24,11 +24,16 @@ NO_LABEL = "action"  # subtitles of proposals, which have no name
 WORD_JOINER = "\N{WORD JOINER}"
 
 
-def to_json(answers: Sequence[Localization]) -> str:
+Ids = Mapping[Path, str]
+"""Names of videos in annotation files, by path; a video that is not there goes by its file's name."""
+
+
+def to_json(answers: Sequence[Localization], ids: Ids | None = None) -> str:
     """A list with an object for each video: its path, duration, the labels asked for, and segments, best first."""
     videos = [
         {
             "video": str(answer.path),
+            **({"video_id": ids[answer.path]} if ids and answer.path in ids else {}),
             "duration_seconds": plain_seconds(answer.duration_seconds),
             "labels": list(answer.labels),
             "segments": [
@@ -46,7 +51,7 @@ def to_json(answers: Sequence[Localization]) -> str:
     return json.dumps(videos, indent=2, allow_nan=False) + "\n"
 
 
-def to_csv(answers: Sequence[Localization]) -> str:
+def to_csv(answers: Sequence[Localization], ids: Ids | None = None) -> str:
     """Lines `video,start,end,label,score` under a header; videos by the names of `video_ids`.
 
     Names stand as they are, also those that begin with "=", "+", "-" or "@": a sign put before them would make other
@@ -56,20 +61,20 @@ def to_csv(answers: Sequence[Localization]) -> str:
     stream = io.StringIO()
     lines = csv.writer(stream, lineterminator="\n")
     lines.writerow(CSV_FIELDS)
-    for video_id, answer in zip(video_ids(answers), answers, strict=True):
+    for video_id, answer in zip(video_ids(answers, ids), answers, strict=True):
         for found in answer.segments:
             times = plain_seconds(found.start_seconds), plain_seconds(found.end_seconds)
             lines.writerow([video_id, *times, _as_utf8(found.label or ""), plain_score(found.score)])
     return stream.getvalue()
 
 
-def to_activitynet(answers: Sequence[Localization], *, external_data: str | None = None) -> str:
+def to_activitynet(answers: Sequence[Localization], ids: Ids | None = None, *, external_data: str | None = None) -> str:
     """A submission as the official evaluator reads it; a video in which nothing was found has an empty list.
 
     Args:
         external_data: what was used of data from outside, such as another program's video-level scores; None = nothing.
     """
-    found = {video_id: answer.segments for video_id, answer in zip(video_ids(answers), answers, strict=True)}
+    found = {video_id: answer.segments for video_id, answer in zip(video_ids(answers, ids), answers, strict=True)}
     return submission(found, external_data=external_data)
 
 
@@ -122,7 +127,7 @@ def _escaped(text: str, escapes: Mapping[str, str]) -> str:
     return re.sub("|".join(map(re.escape, escapes)), lambda match: escapes[match[0]], one_line(text))
 
 
-ONE_FILE: dict[str, Callable[[Sequence[Localization]], str]] = {
+ONE_FILE: dict[str, Callable[[Sequence[Localization], Ids | None], str]] = {
     "json": to_json,
     "csv": to_csv,
     "activitynet": to_activitynet,
@@ -133,13 +138,19 @@ FILE_PER_VIDEO: dict[str, Callable[[Localization], str]] = {"vtt": to_webvtt, "s
 
 
 def write_segments(
-    answers: Sequence[Localization], format: SegmentFormat, out: Path | str, *, external_data: str | None = None
+    answers: Sequence[Localization],
+    format: SegmentFormat,
+    out: Path | str,
+    *,
+    ids: Ids | None = None,
+    external_data: str | None = None,
 ) -> list[Path]:
     """Write the answers; files that exist are replaced.
 
     Args:
         out: the file; for "vtt" and "srt" of other than one video, or where it is a folder, the folder, in which each
             video's file is called as `video_ids` says.
+        ids: names of the videos, where those of their files will not do; subtitles always go by those.
         external_data: as in `to_activitynet`, the only format that says it.
 
     Returns:
@@ -152,8 +163,8 @@ def write_segments(
     if format in ONE_FILE:
         if out.is_dir():
             raise UsageError(f"{out}: {format} is one file for all videos, and this is a folder; name a file in it.")
-        whole = to_activitynet(answers, external_data=external_data) if format == "activitynet" else None
-        texts = {out: whole or ONE_FILE[format](answers)}
+        whole = to_activitynet(answers, ids, external_data=external_data) if format == "activitynet" else None
+        texts = {out: whole or ONE_FILE[format](answers, ids)}
     elif format in FILE_PER_VIDEO:
         texts = _texts_by_video(answers, format, out)
     else:
@@ -175,18 +186,26 @@ def _texts_by_video(answers: Sequence[Localization], ending: str, out: Path) -> 
     return {out / f"{name}.{ending}": FILE_PER_VIDEO[ending](answer) for name, answer in pairs}
 
 
-def video_ids(answers: Sequence[Localization]) -> list[str]:
-    """A name for each video: the file's name without its ending, and more of its path where that is not its alone.
+def video_ids(answers: Sequence[Localization], ids: Ids | None = None) -> list[str]:
+    """A name for each video: the one given, or the file's without its ending, with more of its path where shared.
 
     Files of one path, which nothing tells apart, are numbered: "clip", "clip#2".
     """
+    given = [(ids or {}).get(answer.path) for answer in answers]
     depths = [0] * len(answers)
     while True:
-        ids = [_id_of(answer.path, depth) for answer, depth in zip(answers, depths, strict=True)]
-        count = Counter(ids)
-        shared = [i for i, name in enumerate(ids) if count[name] > 1 and depths[i] < len(answers[i].path.parts)]
+        names = [
+            name if name is not None else _id_of(answer.path, depth)
+            for name, answer, depth in zip(given, answers, depths, strict=True)
+        ]
+        count = Counter(names)
+        shared = [
+            i
+            for i, name in enumerate(names)
+            if count[name] > 1 and given[i] is None and depths[i] < len(answers[i].path.parts)
+        ]
         if not shared:
-            return _numbered(ids)
+            return _numbered(names)
         for i in shared:
             depths[i] += 1
 

@@ -253,11 +253,15 @@ def evaluate_localization(
     *,
     fusion_weight: float,
     outside: Outside,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, Detections]]:
     """Measure the system, its stages apart, and the frozen backbone. Deterministic.
 
     The reported part is test; without one it is val, and the result says so.
+
+    Returns:
+        What the results file holds, and what the system found in the videos of each part.
     """
+    found: dict[str, Detections] = {}
     part = "test" if len(data.test) else "val"
     backbone = model.classifier.backbone
     results: dict[str, Any] = {
@@ -290,8 +294,8 @@ def evaluate_localization(
     for name, measured in ((part, data.test if part == "test" else data.val), ("novel", data.novel)):
         results[name] = {}
         if len(measured.targets):
-            results[name] = _measure_all(config, model, measured, handcrafted, fusion_weight, outside)
-    return results
+            results[name], found[name] = _measure_all(config, model, measured, handcrafted, fusion_weight, outside)
+    return results, found
 
 
 def _measure_all(
@@ -301,7 +305,7 @@ def _measure_all(
     handcrafted: Handcrafted,
     fusion_weight: float,
     outside: Outside,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Detections]:
     wanted, labels = config.localization, data.class_names
     names = [spoken(label) for label in labels]
     ours = trained_parts(
@@ -344,7 +348,7 @@ def _measure_all(
         duration_seconds=np.array([video.duration_seconds or np.nan for video in data.videos]),
     )
     measures[method]["errors"] = errors_json(errors)
-    return measures
+    return measures, found[method]
 
 
 def measure_detections(data: UntrimmedSet, found: Detections, tious: Sequence[float]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from framecue.backbone import Backbone
 from framecue.config import RunConfig, save_config
 from framecue.datasets.feature_set import FeatureSet
-from framecue.datasets.localization import read_detections, read_external_scores
+from framecue.datasets.localization import meet_ids, read_detections, read_external_scores, submission
 from framecue.datasets.naming import shorten, spoken
 from framecue.datasets.untrimmed_set import UntrimmedSet
 from framecue.errors import DatasetError
@@ -52,6 +52,9 @@ from framecue.training.recognition import (
 )
 from framecue.types import AnnotatedVideo, Record, ScoredSegment
 
+DETECTIONS = "detections_{part}.json"
+"""What the system found in the videos of a part, for any scorer."""
+
 
 def train_localization(
     config: RunConfig, *, restart: bool = False, progress: RunProgress | None = None, backbone: Backbone | None = None
@@ -78,7 +81,7 @@ def train_localization(
     outside = read_outside(config, data)
     fitted = _fit(config, data, handcrafted, outside, progress=progress)
     save_config(config, config.out / CONFIG)  # not before `_fit` has accepted the folder: it may be another run's
-    results = evaluate_localization(
+    results, found = evaluate_localization(
         config,
         fitted.model,
         data,
@@ -88,8 +91,18 @@ def train_localization(
     )
     results |= fitted.chosen | {"reported": _measure_reporting(config, fitted, data)}
     save_adapter(config.out / ADAPTER, fitted.model, _card(config, fitted, data, handcrafted, results))
+    for part, detections in found.items():
+        text = submission(detections, external_data=_external_data(config))
+        write_text(config.out / DETECTIONS.format(part=part), text)
     write_text(config.out / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     return RunResult(config.out / ADAPTER, results, data.skipped)
+
+
+def _external_data(config: RunConfig) -> str | None:
+    """What a submission says of data from outside; None where there are none."""
+    wanted = config.localization
+    used = {"proposals": wanted.proposals, "video-level class scores": wanted.external_scores}
+    return "; ".join(f"{what} of {path}" for what, path in used.items() if path is not None) or None
 
 
 def evaluate_localization_adapter(
@@ -109,7 +122,7 @@ def evaluate_localization_adapter(
             f"has changed since ({shorten(changed, 3)}); restore the data, or train again."
         )
     handcrafted = make_handcrafted(config, backbone, data.names)
-    results = evaluate_localization(
+    results, _ = evaluate_localization(
         config,
         model,
         data,
@@ -285,15 +298,17 @@ def _read_proposals(
     durations = {video.video_id: video.duration_seconds for video in videos if video.duration_seconds}
     found = read_detections(path, durations=durations)
     notes.extend(found.notes)
-    _note_absent(path, "proposals", videos, found.results, notes)
-    scores = [segment.score for part in found.results.values() for segment in part]
+    meant = meet_ids(found.results, [video.video_id for video in videos])
+    results = {meant.get(name, name): part for name, part in found.results.items()}
+    _note_absent(path, "proposals", videos, results, notes)
+    scores = [segment.score for part in results.values() for segment in part]
     low, high = min(scores, default=0.0), max(scores, default=1.0)
     if low >= 0 and high <= 1:
-        return found.results
+        return results
     notes.append(f"{path}: scores reach from {low:g} to {high:g}, and were mapped to 0 to 1 in a straight line.")
     base = min(low, 0.0)  # the least of scores that are all positive is not worth nothing
     span = (high - base) or 1.0
-    return {name: [replace(s, score=(s.score - base) / span) for s in part] for name, part in found.results.items()}
+    return {name: [replace(s, score=(s.score - base) / span) for s in part] for name, part in results.items()}
 
 
 def _note_absent(
