@@ -79,10 +79,10 @@ def test_of_several_the_shortest_wins():
     assert said == {3.5: [1.0, 9.0], 4.5: [1.0, 9.0], 5.5: [1.0, 9.0], 6.5: [6.0, 8.0], 7.5: [6.0, 8.0]}
 
 
-@pytest.mark.parametrize("action", [(5.6, 6.4), (5.9, 6.1), (5.1, 5.3), (5.5, 5.6), (0.0, 0.2), (7.8, 8.0)])
+@pytest.mark.parametrize("action", [(5.6, 6.4), (5.9, 6.1), (5.1, 5.3), (5.5, 5.6), (0.0, 0.2), (7.8, 8.0), (6.2, 6.2)])
 @pytest.mark.parametrize("levels", [1, 3])
 def test_a_tiny_action_trains_one_point(action, levels):
-    """Shorter than a feature: between two points, or on one."""
+    """Shorter than a feature: between two points, on one, or of no length at all."""
     points, positive, counted, taken = targets(8, levels, segments(action))
     ((level, center),) = places(points, positive)
     assert level == 0

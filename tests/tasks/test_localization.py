@@ -206,7 +206,7 @@ def test_loss_by_hand():
     quality = -3 * (overlap * seen.log() + (1 - overlap) * (1 - seen).log())
     assert proposal_loss(net, batch).item() == pytest.approx(float(focal + location + quality) / 3, rel=1e-5)
     weighted = proposal_loss(net, batch, location_weight=0.0, quality_weight=2.0)
-    assert float(weighted) == pytest.approx(float(focal + 2 * quality) / 3, rel=1e-5)
+    assert weighted.item() == pytest.approx(float(focal + 2 * quality) / 3, rel=1e-5)
 
 
 def test_what_is_unknown_or_not_there_teaches_nothing():
@@ -229,10 +229,10 @@ def test_windows_without_actions_teach_background():
     net = Said(6, [2.0, 4.5], [0.0] * 6, [0.5] * 6)
     loss = proposal_loss(net, batch_of(6, []))
     loss.backward()
-    assert float(loss) == pytest.approx(6 * 0.75 * 0.25 * np.log(2), rel=1e-5)
+    assert loss.item() == pytest.approx(6 * 0.75 * 0.25 * np.log(2), rel=1e-5)
     assert (net.actionness.grad > 0).all()
     everything = Said(6, [2.0, 4.5], [0.0] * 6, [0.5] * 6)
-    assert float(proposal_loss(everything, batch_of(6, [], [(0.0, 6.0)]))) == 0
+    assert proposal_loss(everything, batch_of(6, [], [(0.0, 6.0)])).item() == 0
 
 
 def test_the_network_learns_where_bumps_are():
@@ -297,10 +297,10 @@ def make_task(tiny_backbone, train_parts, *, dropout=0.3):
 def test_a_steps_loss_follows_from_seed_and_iteration_and_trains_its_parts(tiny_backbone, parts):
     """Dropout, too, whatever was drawn before; and torch's own generator is left as it was."""
     first, second = (make_task(tiny_backbone, parts) for _ in range(2))
-    losses = [float(first.loss(step)) for step in range(3)]
+    losses = [first.loss(step).item() for step in range(3)]
     torch.manual_seed(77)
     before = torch.get_rng_state()
-    assert [float(second.loss(step)) for step in (2, 1, 0)] == losses[::-1]
+    assert [second.loss(step).item() for step in (2, 1, 0)] == losses[::-1]
     assert torch.equal(torch.get_rng_state(), before)
     assert len(set(losses)) == 3
     second.loss(0).backward()
@@ -315,5 +315,5 @@ def test_dropout_differs_from_step_to_step(tiny_backbone):
     """The same batch (all videos, whole in the window) is not seen through the same holes twice."""
     task = make_task(tiny_backbone, ["proposals"], dropout=0.5)
     plain = make_task(tiny_backbone, ["proposals"], dropout=0.0)
-    assert float(task.loss(0)) != float(plain.loss(0))
+    assert task.loss(0).item() != plain.loss(0).item()
     assert plain.validate() == {}

@@ -64,7 +64,7 @@ def _assign(
     takes = _inside(points, actions) & near & (reach > low[:, None]) & (reach <= high[:, None])
     for action in (~takes.any(dim=0)).nonzero().flatten().tolist():
         half = (end[action] - start[action]) / 2
-        fits = (half > low) & (half <= high)
+        fits = (half >= low) & (half <= high)
         takes[(points.centers - middle[action]).abs().masked_fill(~fits, torch.inf).argmin(), action] = True
     lengths = (end - start).expand(len(points.centers), -1).masked_fill(~takes, torch.inf)
     chosen = lengths.argmin(dim=1)
