@@ -192,7 +192,7 @@ def paper_caveat(table: Table) -> str:
     if is_localization(table):
         here = "the backbone used here" if is_papers_backbone(backbone) else f"not {backbone}, so they do not compare"
         return (
-            f"Published figures are for CLIP ViT-B/16, {here}; the authors' own proposals were never released, and that "
+            f"Published figures are for CLIP ViT-B/16, {here}; the authors' proposals were never released, and that "
             "no external score entered the figures is presumed."
         )
     if is_papers_backbone(backbone):
