@@ -245,7 +245,7 @@ class LocalizationConfig(Section):
     """Convolution blocks before the pyramid."""
     head_layers: NonNegativeInt = 2
     """Convolutions of each of the two head towers."""
-    first_range: PositiveFloat = 4.0
+    first_range: float = Field(default=4.0, ge=1)
     """Boundary distances up to this many features belong to the first level; the range doubles at each level."""
     center_radius: PositiveFloat = 1.5
     """Points within this many strides of an action's center are positive (ActionFormer's center sampling)."""

@@ -20,7 +20,8 @@ def variant_name(model: ModelConfig) -> str:
     for name, preset in PRESETS.items():
         if preset == sizes:
             return name
-    return f"{model.n_prefix}+X+{model.n_suffix}, {model.temporal_layers} temporal layers"
+    layers = "1 temporal layer" if model.temporal_layers == 1 else f"{model.temporal_layers} temporal layers"
+    return f"{model.n_prefix}+X+{model.n_suffix}, {layers}"
 
 
 def method_name(config: RunConfig) -> str:

@@ -1,5 +1,6 @@
 """From a run config to annotated videos with stored features, by use; what was left out is listed, always."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,7 +93,7 @@ def read_localization_parts(config: RunConfig) -> LocalizationParts:
     if wanted.val_subset is not None:
         train, val = learned, list(files[wanted.val_subset][0])
     else:
-        train, val = _split_off_val(config, learned)
+        train, val = _split_off_val(config, learned, seen)
     test = list(files[wanted.test_subset][0]) if wanted.test_subset is not None else []
     class_names = tuple(sorted({s.label for video in train for s in video.segments} & seen))
     if not class_names:
@@ -205,12 +206,22 @@ def _learnable(video: AnnotatedVideo, seen: set[str]) -> bool:
 
 
 def _split_off_val(
-    config: RunConfig, learned: list[AnnotatedVideo]
+    config: RunConfig, learned: list[AnnotatedVideo], seen: set[str]
 ) -> tuple[list[AnnotatedVideo], list[AnnotatedVideo]]:
-    """A part of the training videos for model selection, drawn from the seed."""
-    count = round(config.data.val_fraction * len(learned))
-    order = np.random.default_rng((config.seed, 30)).permutation(len(learned)).tolist()
-    return [learned[row] for row in sorted(order[count:])], [learned[row] for row in sorted(order[:count])]
+    """A part of the training videos for model selection, drawn from the seed.
+
+    Only videos of nothing but seen names are drawn, and none that alone shows one of them.
+    """
+    wanted = round(config.data.val_fraction * len(learned))
+    left = Counter(label for video in learned for label in {segment.label for segment in video.segments})
+    drawn: set[int] = set()
+    for row in np.random.default_rng((config.seed, 30)).permutation(len(learned)).tolist():
+        labels = {segment.label for segment in learned[row].segments}
+        if len(drawn) < wanted and labels <= seen and all(left[label] > 1 for label in labels):
+            drawn.add(row)
+            left.subtract(labels)
+    train = [video for row, video in enumerate(learned) if row not in drawn]
+    return train, [learned[row] for row in sorted(drawn)]
 
 
 def _with_names(

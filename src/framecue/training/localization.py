@@ -89,7 +89,7 @@ def train_localization(
         fusion_weight=fitted.fusion_weight,
         outside=outside,
     )
-    results |= fitted.chosen | {"reported": _measure_reporting(config, fitted, data)}
+    results |= fitted.chosen | {"reported": _measure_reporting(config, fitted, data, outside)}
     save_adapter(config.out / ADAPTER, fitted.model, _card(config, fitted, data, handcrafted, results))
     for part, detections in found.items():
         text = submission(detections, external_data=_external_data(config))
@@ -122,17 +122,18 @@ def evaluate_localization_adapter(
             f"has changed since ({shorten(changed, 3)}); restore the data, or train again."
         )
     handcrafted = make_handcrafted(config, backbone, data.names)
+    outside = read_outside(config, data)
     results, _ = evaluate_localization(
         config,
         model,
         data,
         handcrafted,
         fusion_weight=card.fusion_weight,
-        outside=read_outside(config, data),
+        outside=outside,
     )
     chosen = {name: card.metrics[name] for name in CHOSEN if name in card.metrics}
     fitted = LocalizationFit(model, card.fusion_weight, card.min_score, rejection_rule(card), chosen)
-    results |= chosen | {"reported": _measure_reporting(config, fitted, data)}
+    results |= chosen | {"reported": _measure_reporting(config, fitted, data, outside)}
     return RunResult(folder, results, data.skipped)
 
 
@@ -231,7 +232,9 @@ def _fit_rejection(config: RunConfig, model: LocalizationModel, val: UntrimmedSe
     return fit_rejection(logits, actions.targets)
 
 
-def _measure_reporting(config: RunConfig, fitted: "LocalizationFit", data: LocalizationData) -> dict[str, Any] | None:
+def _measure_reporting(
+    config: RunConfig, fitted: "LocalizationFit", data: LocalizationData, outside: Outside
+) -> dict[str, Any] | None:
     """What `framecue localize` would report of the test videos, asked for all seen names."""
     part = data.test if len(data.test.targets) else data.val
     if fitted.min_score is None or not len(part.targets):
@@ -246,7 +249,7 @@ def _measure_reporting(config: RunConfig, fitted: "LocalizationFit", data: Local
         fusion_weight=fitted.fusion_weight,
         rejection=rule if rule is not None and rule.is_usable else None,
     )
-    make = Outside().localizers(parts)
+    make = outside.localizers(parts)
     return measure_reporting(part, data.novel, make, config.localization, min_score=fitted.min_score)
 
 
