@@ -25,7 +25,9 @@ _PRESETS: Mapping[str, dict[str, Any]] = {
         "backbone": {"id": TINY},
         "train": {"iterations": 500, "lr": 1e-3, "strides": [1], "validate_every": 100},
         "localization": {"val_subset": "validation", "test_subset": "testing", "width": 128, "windows_per_step": 6},
-        "evaluate": {"templates": ["{}", "a shape {}", "something {}", "a video of a shape {}"]},
+        "evaluate": {
+            "templates": ["{}", "a shape {}", "something {}", "a video of a shape {}", "a video of something {}"]
+        },
     },
     THUMOS14: {
         "features": {"sampling": "fps:10"},
