@@ -39,10 +39,10 @@ class LocalizationPlan:
 
     seen: tuple[str, ...] = UNTRIMMED_SEEN_CLASSES
     held_out: tuple[str, ...] = NOVEL_CLASSES
-    num_videos: Mapping[str, int] = field(default_factory=lambda: {"train": 100, "val": 24, "test": 40, "novel": 24})
+    num_videos: Mapping[str, int] = field(default_factory=lambda: {"train": 160, "val": 30, "test": 40, "novel": 24})
     iterations: int = 600
     batch_size: int = 64
-    sampling: str = "fps:6"
+    sampling: str = "fps:8"
 
 
 @dataclass(frozen=True, eq=False)
