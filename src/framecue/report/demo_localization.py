@@ -23,6 +23,7 @@ from framecue.video.sampling import parse_sampling
 Progress = Callable[[str, int, int, str], None]
 
 TIMELINE_FRAMES = 12
+SHOWN_SCORE = 0.5  # of held-out names, for which validation has no say
 PARTS = ("test", "novel")
 
 
@@ -179,14 +180,20 @@ def _timelines(out: Path, plan: LocalizationPlan, predictor: Predictor) -> list[
     """One test video asked for the trained names, and one asked for names that were never trained on."""
     pictures = []
     truth = {video.video_id: video for video in read_ground_truth(out / "untrimmed" / GROUND_TRUTH).videos}
-    for split, labels, caption in (
-        ("test", None, "A test video, asked for the 16 names it was trained on."),
-        ("novel", plan.held_out, "A video of actions that were never annotated, asked for by their names."),
+    for split, labels, min_score, caption in (
+        ("test", None, None, f"A test video, asked for the {len(plan.seen)} names it was trained on."),
+        (
+            "novel",
+            plan.held_out,
+            SHOWN_SCORE,
+            "A video of actions that were never annotated, asked for by their names; the trained names compete, and "
+            f"segments are shown from a score of {SHOWN_SCORE:g}.",
+        ),
     ):
         path = out / "untrimmed" / split / f"untrimmed_{split}_0000.mp4"
         if not path.exists():
             continue
-        answer = predictor.localize(path, labels, curves=True)
+        answer = predictor.localize(path, labels, min_score=min_score, curves=True)
         frames = read_video(path, parse_sampling(f"uniform:{TIMELINE_FRAMES}"))
         pictures.append((caption, timeline_svg(answer, truth=truth[path.stem].segments, frames=frames)))
     return pictures

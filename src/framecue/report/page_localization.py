@@ -48,8 +48,8 @@ def _table(title: str, table: Mapping[str, Any], results: Mapping[str, Any]) -> 
     head = "".join(f"<th>{tiou}</th>" for tiou in tious)
     rows = "".join(
         f"<tr{' class=a5' if method == results['method'] else ''}><td>"
-        f"{'<span class=dot></span>' if method == results['method'] else ''}{escape(method)} "
-        f'<span class="muted">{escape(_meaning(method))}</span></td>'
+        f"{'<span class=dot></span>' if method == results['method'] else ''}{escape(method)}"
+        f"{_meaning(method)}</td>"
         + "".join(f"<td>{100 * cells[tiou]['mean']:.1f}</td>" for tiou in tious)
         + f"<td>{_spread(cells['average'])}</td></tr>"
         for method, cells in table.items()
@@ -62,7 +62,9 @@ def _table(title: str, table: Mapping[str, Any], results: Mapping[str, Any]) -> 
 
 
 def _meaning(method: str) -> str:
-    return next((text for start, text in reversed(LEGEND.items()) if method.startswith(start)), "")
+    """What the row says, on a line of its own so that the figures beside it have room."""
+    text = next((text for start, text in reversed(LEGEND.items()) if method.startswith(start)), "")
+    return f'<br><span class="muted">{escape(text)}</span>' if text else ""
 
 
 def _reported(results: Mapping[str, Any]) -> str:
