@@ -5,11 +5,11 @@ from html import escape
 from typing import Any
 
 LEGEND = {
-    "own proposals, true names": "our segments, each with the name of the action it overlaps most: stage one alone",
+    "own proposals, true names": "our segments with the true names: stage one alone",
     "true segments": "the annotated segments, named by us: stage two alone",
     "own proposals, B-I": "our segments, named by frozen CLIP",
     "true segments, B-I": "the annotated segments, named by frozen CLIP",
-    "training-free, B-I": "segments from changes in the picture, named by frozen CLIP: nothing is trained",
+    "training-free, B-I": "segments by changes in the picture, named by frozen CLIP",
 }
 LEAD = (
     "Untrimmed videos with several actions and nothing, or a shape that stands still, between them. Stage one learns "
