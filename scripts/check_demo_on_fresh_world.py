@@ -1,4 +1,4 @@
-"""Measure a finished demo's adapters on a world rendered from another seed, which no setting was chosen on.
+"""Measure a finished demo's recognition adapters on a world rendered from another seed, which no setting was chosen on.
 
 python scripts/check_demo_on_fresh_world.py --demo demo-out --out fresh-world [--seed 20261121]
 """
@@ -52,7 +52,7 @@ def main() -> None:
             )
 
         report("B-I", zero_shot_scores(Handcrafted(backbone, TEMPLATES), data, names, window=WINDOW, num_views=1))
-        for folder in sorted((arguments.demo / "runs").iterdir()):
+        for folder in sorted((arguments.demo / "runs").glob("A[35]-*")):
             model = load_adapter(folder / "adapter", backbone)
             report(folder.name, predict_scores(model, data, names, window=WINDOW, num_views=1))
 
