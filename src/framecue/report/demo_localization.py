@@ -7,7 +7,7 @@ from typing import Any
 
 from framecue.api import Predictor, load
 from framecue.backbone import Backbone
-from framecue.config import RunConfig
+from framecue.config import RunConfig, RunPreset
 from framecue.datasets.localization import read_ground_truth
 from framecue.datasets.world import NOVEL_CLASSES, UNTRIMMED_SEEN_CLASSES, write_untrimmed
 from framecue.features.extract import ExtractionProgress
@@ -112,14 +112,22 @@ def run_localization(
     return LocalizationDemo(results, timelines, runs[0].skipped)
 
 
-def run_config(out: Path, plan: LocalizationPlan, backbone_id: str, templates: Sequence[str], seed: int) -> RunConfig:
+def run_config(
+    out: Path,
+    plan: LocalizationPlan,
+    backbone_id: str,
+    templates: Sequence[str],
+    seed: int,
+    *,
+    preset: RunPreset = "robust",
+) -> RunConfig:
     """Config of one run. Robust: what CLIP knew of names that are never annotated is kept."""
     return RunConfig.model_validate(
         {
             "task": "localization",
-            "preset": "robust",
+            "preset": preset,
             "seed": seed,
-            "out": out / "runs" / f"localization-seed{seed}",
+            "out": out / "runs" / f"localization-{preset}-seed{seed}",
             "data": {"source": out / "untrimmed", "held_out": plan.held_out},
             "backbone": {"id": backbone_id},
             "features": {"store": out / "untrimmed.lance", "sampling": plan.sampling},
