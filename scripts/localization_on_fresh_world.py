@@ -1,4 +1,4 @@
-"""Train the demo's localization on an untrimmed world of another seed, which no setting was chosen on, and print a table.
+"""Train the demo's localization on an untrimmed world of another seed, which nothing was chosen on, and print a table.
 
 python scripts/localization_on_fresh_world.py --out runs/fresh [--preset robust] [--world-seed 7] [--seeds 0,1,2]
 """
