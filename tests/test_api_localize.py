@@ -1,15 +1,18 @@
 """Predictor.localize on rendered files: the same as from stored features, bounded, and nothing where nothing is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import framecue
-from framecue.config import ModelConfig
+from framecue.config import LocalizationConfig, ModelConfig
 from framecue.datasets.world import write_untrimmed
 from framecue.errors import UsageError, VideoError
 from framecue.features.encode import encode_video, stream_video
 from framecue.models.adapter import make_card, save_adapter
-from framecue.models.builders import build_model
+from framecue.models.builders import build_localization, build_model
+from framecue.models.handcrafted import Handcrafted
 from framecue.segments import temporal_iou
 from framecue.tasks.localize_video import outside
 from framecue.tasks.streaming import GatherSettings, as_chunks, localize_stream
@@ -152,7 +155,57 @@ def test_an_adapter_looks_for_its_own_classes(tiny_backbone, video, tmp_path):
     assert adapted.localize(video, ["swinging"], min_score=0.0).labels == ("swinging",)
 
 
+def localization_adapter(backbone, folder, class_names, *, train_parts=("proposals", "classifier"), **card):
+    config = ModelConfig(n_prefix=2, n_suffix=2, temporal_layers=1, num_frames=8)
+    wanted = LocalizationConfig(window=64, width=16, levels=3, max_proposals=20, train_parts=train_parts)
+    handcrafted = Handcrafted(backbone, card["templates"], card.get("descriptions")) if "templates" in card else None
+    model = build_localization(config, wanted, backbone, seed=0, handcrafted=handcrafted)
+    made = make_card(
+        backbone, config, class_names, backbone_id="tiny", sampling="fps:4", task="localization", localization=wanted,
+        **card,
+    )  # fmt: skip
+    save_adapter(folder, model, made)
+    return framecue.load(folder, backbone=backbone)
+
+
+@pytest.mark.parametrize("make", ["recognition", "localization"])
+def test_own_classes_in_another_spelling_do_not_compete_with_themselves(tiny_backbone, video, tmp_path, make):
+    if make == "localization":
+        adapted = localization_adapter(tiny_backbone, tmp_path, LABELS)
+    else:
+        config = ModelConfig(temporal_layers=1, num_frames=8)
+        card = make_card(tiny_backbone, config, LABELS, backbone_id="tiny", sampling="fps:4")
+        save_adapter(tmp_path, build_model(config, tiny_backbone, seed=0), card)
+        adapted = framecue.load(tmp_path, backbone=tiny_backbone)
+    asked = [label.replace(" ", "_").title() for label in adapted.class_names]
+    expected = adapted.localize(video, min_score=0.0)
+    found = adapted.localize(video, asked, min_score=0.0)
+    assert found.labels == tuple(asked)
+    spelled = dict(zip(adapted.class_names, asked, strict=True))
+    assert found.segments == [replace(s, label=spelled[s.label]) for s in expected.segments]
+    assert adapted.classify(video, asked).scores == adapted.classify(video).scores
+
+
+def test_a_localization_adapter_classifies_by_the_words_it_was_trained_with(tiny_backbone, video, tmp_path):
+    joined = localization_adapter(tiny_backbone, tmp_path / "joined", ("MovingRight", "TurningClockwise"))
+    apart = localization_adapter(tiny_backbone, tmp_path / "apart", ("moving right", "turning clockwise"))
+    assert joined.classify(video).scores == apart.classify(video).scores
+    np.testing.assert_array_equal(joined.embed_text(["MovingRight"]), apart.embed_text(["moving right"]))
+
+
+def test_an_adapter_without_a_trained_classifier_classifies_as_the_frozen_backbone(tiny_backbone, video, tmp_path):
+    card = {"templates": ("a video of {}.",), "descriptions": {"growing": ("it becomes larger",)}}
+    adapted = localization_adapter(tiny_backbone, tmp_path, LABELS, train_parts=("proposals",), **card)
+    text = Handcrafted(tiny_backbone, **card)(LABELS)
+    np.testing.assert_allclose(adapted.embed_text(LABELS), text.numpy(), atol=1e-6)
+    best = adapted.classify(video, LABELS).labels[0]
+    assert best == LABELS[int((text.numpy() @ adapted.embed_video(video)).argmax())]
+    assert adapted.localize(video, min_score=0.0).segments
+
+
 def test_refusals(predictor, video, tmp_path):
+    with pytest.raises(UsageError, match="found 'growing' and 'Growing', which are one name; remove one"):
+        predictor.localize(video, ["growing", "Growing"])
     with pytest.raises(UsageError, match="no names to choose from"):
         predictor.localize(video)
     with pytest.raises(UsageError, match=r"scores in \[0, 1\] .*, found -2.5 at 1 to 2 s; rescale them"):

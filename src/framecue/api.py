@@ -1,7 +1,7 @@
 """Load once, ask many times: `framecue.load(...)` gives a `Predictor` for one's own files."""
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from framecue.backbone import Backbone, Precision, load_backbone
 from framecue.config import EvaluateConfig
 from framecue.datasets.feature_set import features_to_views
-from framecue.datasets.naming import is_text
+from framecue.datasets.naming import class_key, is_text, spoken
 from framecue.errors import AdapterError, UsageError, VideoError
 from framecue.features.encode import encode_video
 from framecue.models.adapter import CARD, AdapterCard, load_whole_adapter, read_card
-from framecue.models.handcrafted import template_embeddings
+from framecue.models.handcrafted import Handcrafted
 from framecue.models.localization import LocalizationModel
 from framecue.models.video_text import VideoTextModel
 from framecue.tasks.evaluation import rejection_rule
@@ -88,8 +88,12 @@ class Predictor:
         templates: Sequence[str] = DEFAULT_TEMPLATES,
     ) -> None:
         self.backbone, self.card, self.templates = backbone, card, tuple(templates)
-        self.model = model.classifier if isinstance(model, LocalizationModel) else model
         self._localization = model if isinstance(model, LocalizationModel) else None
+        self.model = model.classifier if isinstance(model, LocalizationModel) else model
+        self._handcrafted = Handcrafted(backbone, self.templates)
+        if card is not None and card.localization is not None and not card.localization.trains_classifier:
+            self.model = None
+            self._handcrafted = Handcrafted(backbone, card.templates, card.descriptions)
         self._text: dict[tuple[str, ...], torch.Tensor] = {}
         self._parts: dict[tuple[tuple[str, ...], bool], LocalizerParts] = {}
         self._rejection = rejection_rule(card) if card else None
@@ -148,7 +152,7 @@ class Predictor:
         views = self._views(self.frame_features(path))
         logits = self._logits(views[None], names)
         unknown = False
-        rule = self._rule_for(set(names))
+        rule = self._rule_for(self._own_words(names))
         if rule is not None:
             probabilities, rejected = apply_rejection(rule, logits)
             scores, unknown = probabilities[0], bool(rejected[0])
@@ -250,43 +254,50 @@ class Predictor:
         return self._parts[names, judged]
 
     def _build_parts(self, names: tuple[str, ...], *, judged: bool) -> LocalizerParts:
-        if self.model is None or self.card is None:
+        if self.card is None:
             return frozen_parts(self.backbone, names, self.templates)
+        words = self._own_words(names)
         if self._localization is not None and self.card.localization is not None:
-            return trained_parts(
+            others = [name for name in self.class_names if name not in words]
+            parts = trained_parts(
                 self._localization,
                 self.card.localization,
-                names,
+                words,
                 num_frames=self.card.model.num_frames,
                 sampling=self.card.sampling,
                 fusion_weight=self.card.fusion_weight,
                 min_score=self.card.min_score,
-                others=[name for name in self.class_names if name not in names],
-                rejection=self._rule_for({*names, *self.class_names}) if judged else None,
+                others=others,
+                rejection=self._rule_for([*words, *others]) if judged else None,
             )
-        return adapter_parts(
+            return replace(parts, labels=names)
+        assert self.model is not None  # of a recognition adapter, as the card says
+        parts = adapter_parts(
             self.model,
-            names,
+            words,
             class_names=self.class_names,
             num_frames=self.card.model.num_frames,
             sampling=self.card.sampling,
         )
+        return replace(parts, labels=names)
 
-    def _rule_for(self, names: Collection[str]) -> RejectionRule | None:
+    def _own_words(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The names, an adapter's own classes as it was trained on them, however they are spelled here."""
+        own = {class_key(name): name for name in self.class_names}
+        return tuple(name if name in self.class_names else own.get(class_key(name), name) for name in names)
+
+    def _rule_for(self, names: Sequence[str]) -> RejectionRule | None:
         """The adapter's rule for "none of these", where it has one that is worth something and `names` are its own."""
         usable = self._rejection is not None and self._rejection.is_usable and set(names) == set(self.class_names)
         return self._rejection if usable else None
 
     def _labels(self, labels: Iterable[str] | None) -> tuple[str, ...]:
-        names = self.class_names if labels is None else _as_names(labels, "labels")
+        names = self.class_names if labels is None else _different(_as_names(labels, "labels"))
         if not names:
             raise UsageError("There are no names to choose from; give labels, such as 'walking' and 'running'.")
         unfit = next((name for name in names if not name.strip() or not is_text(name)), None)
         if unfit is not None:
             raise UsageError(f"labels must be names in UTF-8 text, found {unfit!r}; write it anew or remove it.")
-        twice = next((name for name, count in Counter(names).items() if count > 1), None)
-        if twice is not None:
-            raise UsageError(f"labels must differ, found {twice!r} twice; remove one.")
         return names
 
     def _views(self, features: FrameFeatures) -> torch.Tensor:
@@ -306,10 +317,13 @@ class Predictor:
     def _text_embedding(self, names: tuple[str, ...]) -> torch.Tensor:
         if names not in self._text:
             with torch.no_grad():
+                words = self._own_words(names)
+                if self._localization is not None:
+                    words = tuple(spoken(name) for name in words)  # as they were trained
                 if self.model is None:
-                    embedded = template_embeddings(self.backbone, names, self.templates)
+                    embedded = self._handcrafted(words)
                 else:
-                    embedded = self.model.embed_text(self.model.slots(names))
+                    embedded = self.model.embed_text(self.model.slots(words))
             self._text = {names: embedded}  # one set of names is asked again and again; older ones are not
         return self._text[names]
 
@@ -322,6 +336,22 @@ def _as_names(texts: Iterable[str], argument: str) -> tuple[str, ...]:
     if isinstance(texts, str):
         raise UsageError(f"{argument} must be a list of names, found the text {texts!r}; write {argument}=[{texts!r}].")
     return tuple(texts)
+
+
+def _different(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, none of them another spelling of another one: two of a kind would share the probability.
+
+    Raises:
+        UsageError: two are the same.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        key = class_key(name)
+        if key in seen:
+            found = f"{name!r} twice" if name == seen[key] else f"{seen[key]!r} and {name!r}, which are one name"
+            raise UsageError(f"labels must differ, found {found}; remove one.")
+        seen[key] = name
+    return names
 
 
 def _backbone(source: str | Path | Backbone, device: str, precision: Precision | None) -> Backbone:

@@ -274,6 +274,11 @@ class LocalizationConfig(Section):
     external_scores: UserPath | None = None
     """Video-level class scores of another, often supervised, classifier. Off by default, recorded when used."""
 
+    @property
+    def trains_classifier(self) -> bool:
+        """False where the frozen backbone names the proposals."""
+        return "classifier" in self.train_parts
+
     @model_validator(mode="after")
     def _check(self) -> "LocalizationConfig":
         if self.test_subset is not None and self.test_subset.lower() == self.train_subset.lower():
@@ -290,7 +295,7 @@ class LocalizationConfig(Section):
                 "'localization.test_subset' must not be the validation subset; null measures on it, and says that it "
                 "chose the weights"
             )
-        if self.proposals is not None and "classifier" not in self.train_parts:
+        if self.proposals is not None and not self.trains_classifier:
             raise ValueError(
                 "'localization.train_parts' must hold classifier where 'localization.proposals' are given: else "
                 "nothing is trained"

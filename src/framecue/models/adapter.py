@@ -142,7 +142,7 @@ def load_whole_adapter(
             f"{backbone.preprocessing.text}; use the checkpoint's own preprocessor_config.json."
         )
     handcrafted = Handcrafted(backbone, card.templates, card.descriptions) if card.templates else None
-    frozen_names = card.localization is not None and "classifier" not in card.localization.train_parts
+    frozen_names = card.localization is not None and not card.localization.trains_classifier
     if (card.model.handcrafted_weight or frozen_names) and handcrafted is None:
         raise AdapterError(
             f"Adapter {folder}: {CARD} must name templates where model.handcrafted_weight is above 0 or no classifier "

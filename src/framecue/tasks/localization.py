@@ -210,11 +210,11 @@ class LocalizationTask:
 
     def loss(self, iteration: int) -> Tensor:
         """The sum of both stages' losses, of those that are trained; all draws come from (seed, iteration)."""
-        parts = self._config.localization.train_parts
+        wanted = self._config.localization
         loss = torch.zeros((), device=self.model.classifier.backbone.device)
-        if "proposals" in parts and self.model.proposals is not None:
+        if "proposals" in wanted.train_parts and self.model.proposals is not None:
             loss = loss + self._proposal_loss(self.model.proposals, iteration)
-        if "classifier" in parts:
+        if wanted.trains_classifier:
             loss = loss + self._naming_loss(iteration)
         return loss
 

@@ -97,7 +97,7 @@ def _namer(
     rejection: RejectionRule | None,
 ) -> Namer:
     classifier, names = model.classifier, [spoken(name) for name in (*labels, *others)]
-    if "classifier" in config.train_parts:
+    if config.trains_classifier:
         text = classifier.embed_text(classifier.slots(names))
         named = PromptedNamer(classifier, text, num_frames=num_frames, num_others=len(others), context=config.context)
         return named if rejection is None else KnownOnly(named, rejection)
@@ -109,7 +109,7 @@ def _namer(
 
 def system_name(config: RunConfig) -> str:
     """What names the segments of a run: the paper's name of its model, or B-I where it trains proposals alone."""
-    return method_name(config) if "classifier" in config.localization.train_parts else "B-I"
+    return method_name(config) if config.localization.trains_classifier else "B-I"
 
 
 class KnownOnly:

@@ -160,7 +160,7 @@ def _fit(
     config: RunConfig, data: LocalizationData, handcrafted: Handcrafted, outside: Outside, *, progress: RunProgress
 ) -> LocalizationFit:
     wanted, backbone = config.localization, handcrafted.backbone
-    texts = handcrafted if needs_handcrafted(config) or "classifier" not in wanted.train_parts else None
+    texts = handcrafted if needs_handcrafted(config) or not wanted.trains_classifier else None
     model = build_localization(config.model, wanted, backbone, seed=config.seed, handcrafted=texts)
     start = {name: tensor.detach().clone() for name, tensor in model.classifier.state_dict().items()}
     progress.note(_describe(config, data, num_trainable(model)))
@@ -225,7 +225,7 @@ def _fit(
 def _fit_rejection(config: RunConfig, model: LocalizationModel, val: UntrimmedSet) -> RejectionRule | None:
     """The rule for "none of these", fitted on the true segments of the validation part."""
     actions = trimmed(val)
-    if not len(actions) or "classifier" not in config.localization.train_parts:
+    if not len(actions) or not config.localization.trains_classifier:
         return None
     names = [spoken(name) for name in val.class_names]
     logits = predict_logits(model.classifier, actions, names, window=config.model.num_frames, num_views=1)
@@ -365,9 +365,7 @@ def _card(
         rejection=fitted.rejection and fitted.rejection.to_json(),
         config=config.model_dump(mode="json"),
         metrics=results,
-        **(
-            frozen_texts if classifier.handcrafted_weight or "classifier" not in config.localization.train_parts else {}
-        ),
+        **(frozen_texts if classifier.handcrafted_weight or not config.localization.trains_classifier else {}),
     )
 
 
