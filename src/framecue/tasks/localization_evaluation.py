@@ -317,7 +317,7 @@ def _measure_all(
         fusion_weight=fusion_weight,
     )
     frozen = replace(ours, namer=FrozenNamer(handcrafted(names), scale=handcrafted.backbone.logit_scale))
-    free = replace(frozen_parts(handcrafted.backbone, names, handcrafted.templates), labels=labels)
+    free = frozen_parts(handcrafted.backbone, labels, handcrafted.templates)
     method = system_name(config)
 
     def renamed(video: AnnotatedVideo) -> TwoStage:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from framecue.backbone import Backbone
+from framecue.datasets.naming import spoken
 from framecue.models.handcrafted import template_embeddings
 from framecue.models.video_text import VideoTextModel
 from framecue.tasks.localization import FrozenNamer, Namer, PromptedNamer
@@ -104,7 +105,7 @@ def frozen_parts(backbone: Backbone, labels: Sequence[str], templates: Sequence[
     Raises:
         PromptTooLongError: a label does not fit the text tower.
     """
-    names = template_embeddings(backbone, labels, templates)
+    names = template_embeddings(backbone, [spoken(label) for label in labels], templates)
     with torch.no_grad():
         nulls = F.normalize(backbone.encode_text(NULL_TEXTS), dim=-1)
     namer = AskedNames(

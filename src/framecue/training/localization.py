@@ -77,7 +77,7 @@ def train_localization(
     backbone = backbone or load_run_backbone(config)
     config = settled_localization(config, backbone)
     data = prepare_localization(config, backbone, progress=progress.extraction)
-    handcrafted = make_handcrafted(config, backbone, data.names)
+    handcrafted = make_handcrafted(config, backbone, map(spoken, data.names))
     outside = read_outside(config, data)
     fitted = _fit(config, data, handcrafted, outside, progress=progress)
     save_config(config, config.out / CONFIG)  # not before `_fit` has accepted the folder: it may be another run's
@@ -121,7 +121,7 @@ def evaluate_localization_adapter(
             f"Adapter {folder} was trained on {len(card.class_names)} classes, its data in {config.data.annotations} "
             f"has changed since ({shorten(changed, 3)}); restore the data, or train again."
         )
-    handcrafted = make_handcrafted(config, backbone, data.names)
+    handcrafted = make_handcrafted(config, backbone, map(spoken, data.names))
     outside = read_outside(config, data)
     results, _ = evaluate_localization(
         config,
@@ -194,7 +194,7 @@ def _fit(
 
     task = LocalizationTask(model, data.train, measure if len(data.val.targets) else None, config)
     state = train(
-        task, config.train, config.out, fingerprint=_fingerprint(config, data, outside), progress=progress.step
+        task, config.train, config.out, fingerprint=_fingerprint(config, data, outside, texts), progress=progress.step
     )
     model.eval()
     blend = choose_blend(
@@ -227,8 +227,7 @@ def _fit_rejection(config: RunConfig, model: LocalizationModel, val: UntrimmedSe
     actions = trimmed(val)
     if not len(actions) or not config.localization.trains_classifier:
         return None
-    names = [spoken(name) for name in val.class_names]
-    logits = predict_logits(model.classifier, actions, names, window=config.model.num_frames, num_views=1)
+    logits = predict_logits(model.classifier, actions, actions.class_names, window=config.model.num_frames, num_views=1)
     return fit_rejection(logits, actions.targets)
 
 
@@ -254,19 +253,19 @@ def _measure_reporting(
 
 
 def trimmed(data: UntrimmedSet) -> FeatureSet:
-    """Every action of the set as a trimmed video, for what is chosen by classification alone."""
+    """Every action of the set as a trimmed video of its spoken name, for what is chosen by classification alone."""
     rows = data.segment_rows[:, 0].tolist()
     records = [
         Record(
             video.path or Path(video.video_id),
-            segment.label,
+            spoken(segment.label),
             start_seconds=segment.start_seconds,
             end_seconds=segment.end_seconds,
         )
         for video in data.videos
         for segment in video.segments
     ]
-    return FeatureSet(records, [data.hashes[row] for row in rows], data.class_names, data.fetch)
+    return FeatureSet(records, [data.hashes[row] for row in rows], [*map(spoken, data.class_names)], data.fetch)
 
 
 def read_outside(config: RunConfig, data: LocalizationData) -> Outside:
@@ -369,9 +368,9 @@ def _card(
     )
 
 
-def _fingerprint(config: RunConfig, data: LocalizationData, outside: Outside) -> str:
-    """What decides the trained weights: the config's deciding sections, the training and validation videos, and the
-    proposals that the latter are measured with."""
+def _fingerprint(config: RunConfig, data: LocalizationData, outside: Outside, texts: Handcrafted | None) -> str:
+    """What decides the trained weights: the config's deciding sections, the training and validation videos, the
+    proposals that the latter are measured with, and the frozen texts where the model holds any."""
     deciding = config.model_dump(mode="json", include={"task", "seed", "model", "backbone", "data", "localization"})
     for name in ("test_subset", "fusion_weights", "external_scores"):
         deciding["localization"].pop(name)
@@ -384,6 +383,8 @@ def _fingerprint(config: RunConfig, data: LocalizationData, outside: Outside) ->
     ]
     if outside.proposals is not None:
         videos += [str(outside.proposals.get(video.video_id)) for video in data.val.videos]
+    if texts is not None:
+        deciding["handcrafted"] = [texts.templates, texts.descriptions]
     deciding["videos"] = hashlib.sha256("\n".join(videos).encode()).hexdigest()
     return json.dumps(deciding, sort_keys=True)
 
