@@ -33,6 +33,7 @@ def main() -> None:
         classes=plan.seen,
         held_out=plan.held_out,
         num_videos=plan.num_videos,
+        num_idle=plan.num_idle,
     )
     backbone = load_backbone("tiny", device="cpu")
     runs = []

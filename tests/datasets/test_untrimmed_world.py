@@ -28,8 +28,8 @@ from framecue.datasets.world.untrimmed import (
 )
 from framecue.datasets.world.videos import FPS, HEIGHT_PX, WIDTH_PX
 from framecue.errors import DatasetError, VideoError
-from framecue.video.reader import read_frames
-from framecue.video.sampling import Sampling
+from framecue.video.reader import read_frames, read_video
+from framecue.video.sampling import Sampling, parse_sampling
 
 RECIPE: dict[str, Any] = {"seed": 5, "num_videos": {"train": 2, "test": 1}}
 
@@ -191,3 +191,19 @@ def test_held_out_names_have_test_videos_of_their_own(tmp_path: Path) -> None:
     for name, labels in shown.items():
         allowed = {"swinging", "zigzagging"} if "novel" in name else {"growing", "bouncing"}
         assert labels <= allowed
+
+
+def test_idle_videos_have_no_action_and_change_none_of_the_others(tmp_path: Path) -> None:
+    recipe = {"classes": ("growing", "bouncing"), "num_videos": {"train": 2}, "workers": 0}
+    write_untrimmed(tmp_path / "without", **recipe)
+    write_untrimmed(tmp_path / "with", **recipe, num_idle={"train": 1, "val": 1})
+    database = json.loads((tmp_path / "with" / "ground_truth.json").read_text())["database"]
+    assert sorted(name for name, entry in database.items() if not entry["annotations"]) == [
+        "untrimmed_train_0002",
+        "untrimmed_val_0000",
+    ]
+    assert all(18 <= entry["duration"] <= 36 for entry in database.values())
+    first = Path("train") / "untrimmed_train_0000.mp4"
+    assert (tmp_path / "with" / first).read_bytes() == (tmp_path / "without" / first).read_bytes()
+    still = read_video(tmp_path / "with" / "train" / "untrimmed_train_0002.mp4", parse_sampling("uniform:8")).frames
+    assert np.abs(still.astype(int) - still[0]).max() < 40  # but for what coding does

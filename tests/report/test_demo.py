@@ -19,6 +19,7 @@ PLAN = DemoPlan(
         seen=("moving right", "blinking"),
         held_out=("swinging", "zigzagging"),
         num_videos={"train": 3, "val": 2, "test": 2, "novel": 1},
+        num_idle={"train": 1, "test": 1},
         iterations=8,
         batch_size=6,
         sampling="fps:4",

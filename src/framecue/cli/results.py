@@ -1,7 +1,10 @@
 """A results file as a table on the terminal."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def print_results(results: Mapping[str, Any]) -> None:
@@ -40,8 +43,7 @@ def _print_localization(results: Mapping[str, Any]) -> None:
         console.print(table)
     for line in results["notes"]:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
-    if protocol["part_chose_the_weights"]:
-        console.print("There is no test part: these videos chose the weights, so the numbers flatter.")
+    _print_doubts(console, results)
     if results.get("reported"):
         console.print(_reported_line(results["reported"]), soft_wrap=True)
     console.print(
@@ -53,6 +55,16 @@ def _print_localization(results: Mapping[str, Any]) -> None:
     )
 
 
+def _print_doubts(console: "Console", results: Mapping[str, Any]) -> None:
+    protocol = results["protocol"]
+    if not results[protocol["part"]]:
+        console.print(
+            "Nothing was measured on trained names: neither a test nor a validation video shows one.", soft_wrap=True
+        )
+    elif protocol["part_chose_the_weights"]:
+        console.print("There is no test part: these videos chose the weights, so the numbers flatter.", soft_wrap=True)
+
+
 def _reported_line(reported: Mapping[str, Any]) -> str:
     """What `localize` would show of these videos, with the least score that validation chose."""
     line = (
@@ -60,12 +72,15 @@ def _reported_line(reported: Mapping[str, Any]) -> str:
         f"{100 * reported['precision']:.0f} % are right at an overlap of {reported['tiou']:g}, and "
         f"{100 * reported['recall']:.0f} % of the actions are found"
     )
-    none = reported.get("none_of_these")
-    if none:
-        line += (
-            f"; of {none['num_videos']} videos with held-out actions alone, asked for the seen names, "
-            f"{100 * none['videos_without_report']:.0f} % yield none, on average {none['reported_per_video']:.1f} each"
-        )
+    for key, what in (
+        ("idle", "videos without any action"),
+        ("none_of_these", "videos of held-out actions alone, asked for the seen names,"),
+    ):
+        if none := reported.get(key):
+            line += (
+                f"; of {none['num_videos']} {what} {100 * none['videos_without_report']:.0f} % yield none, "
+                f"on average {none['reported_per_video']:.1f} each"
+            )
     return line + "."
 
 
@@ -94,8 +109,7 @@ def _print_recognition(results: Mapping[str, Any]) -> None:
         console.print(table)
     if "rejection" in results:
         console.print(_rejection_line(results["rejection"]), soft_wrap=True)
-    if protocol["part_chose_the_weights"]:
-        console.print("There is no test part: these videos chose the weights, so the numbers flatter.")
+    _print_doubts(console, results)
     console.print(
         f"seed {results['seed']}, {protocol['views']} views, external scores: {protocol['external_scores']}. "
         "B-I frozen backbone with templates, B-II linear probe.",

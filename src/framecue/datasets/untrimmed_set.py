@@ -66,6 +66,11 @@ class UntrimmedSet:
     def __len__(self) -> int:
         return len(self.videos)
 
+    def subset(self, rows: Sequence[int]) -> "UntrimmedSet":
+        """These of the videos, with the same names."""
+        videos, hashes = [self.videos[row] for row in rows], [self.hashes[row] for row in rows]
+        return UntrimmedSet(videos, hashes, self.class_names, self.fetch, [self.ignored[row] for row in rows])
+
     def features(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> list[FrameFeatures]:
         """Frame features of each of these videos."""
         return self.fetch([self.hashes[row] for row in rows])

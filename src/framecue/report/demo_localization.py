@@ -33,7 +33,7 @@ class LocalizationPlan:
 
     Attributes:
         seen, held_out: class names of the world.
-        num_videos: by split.
+        num_videos, num_idle: by split; videos with actions, and without any.
         iterations: training steps, of both stages at once.
         sampling: which frames are looked at.
     """
@@ -41,6 +41,7 @@ class LocalizationPlan:
     seen: tuple[str, ...] = UNTRIMMED_SEEN_CLASSES
     held_out: tuple[str, ...] = NOVEL_CLASSES
     num_videos: Mapping[str, int] = field(default_factory=lambda: {"train": 160, "val": 30, "test": 40, "novel": 24})
+    num_idle: Mapping[str, int] = field(default_factory=lambda: {"train": 16, "val": 4, "test": 8})
     iterations: int = 600
     batch_size: int = 64
     sampling: str = "fps:8"
@@ -83,6 +84,7 @@ def run_localization(
         classes=plan.seen,
         held_out=plan.held_out,
         num_videos=plan.num_videos,
+        num_idle=plan.num_idle,
         workers=0,  # a pool of processes takes longer to start than it saves
         on_progress=lambda done, total: progress("render untrimmed videos", done, total, ""),
     )
@@ -98,6 +100,7 @@ def run_localization(
         "method": first["method"],
         "seeds": list(seeds),
         "num_videos": dict(plan.num_videos),
+        "num_idle": dict(plan.num_idle),
         "parts": {part: _spread([run.results[part] for run in runs]) for part in PARTS},
         "reported": [run.results["reported"] for run in runs],
         "selected": [run.results["selected"] for run in runs],

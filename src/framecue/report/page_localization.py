@@ -85,6 +85,9 @@ def _reported(results: Mapping[str, Any]) -> str:
         f"With the least score that validation chose, {100 * mean('precision'):.0f} % of the reported segments are "
         f"right at an overlap of 0.5, and {100 * mean('recall'):.0f} % of the actions are found."
     )
+    if all("idle" in run for run in found):
+        share = mean("idle", "videos_without_report")
+        text += f" Of the videos in which nothing happens, {100 * share:.0f} % yield nothing."
     if all("none_of_these" in run for run in found):
         text += (
             " Videos that show held-out actions alone, asked for the trained names: "

@@ -54,6 +54,8 @@ def measure_reporting(
 ) -> dict[str, Any]:
     """What reported segments are worth on videos of the names asked for, and on videos of none of them.
 
+    Of `data` the videos without any action are measured by themselves, too.
+
     Args:
         other: videos with actions of other names alone; may be empty.
         make: the localizer of `data`'s names.
@@ -68,15 +70,23 @@ def measure_reporting(
         "recall": right / max(num_true, 1),
         "reported_per_video": int(reported.sum()) / len(data),
     }
+    idle = [row for row, video in enumerate(data.videos) if not video.segments]
+    if idle:
+        measured["idle"] = _alarms(data.subset(idle), make, config, min_score)
     if len(other):
-        found = detect(other, make, config)
-        counts = [sum(segment.score > min_score for segment in segments) for segments in found.values()]
-        measured["none_of_these"] = {
-            "num_videos": len(other),
-            "videos_without_report": sum(count == 0 for count in counts) / len(counts),
-            "reported_per_video": sum(counts) / len(counts),
-        }
+        measured["none_of_these"] = _alarms(other, make, config, min_score)
     return measured
+
+
+def _alarms(data: UntrimmedSet, make: MakeLocalizer, config: LocalizationConfig, min_score: float) -> dict[str, float]:
+    """What is reported of videos in which nothing is to be found."""
+    found = detect(data, make, config)
+    counts = [sum(segment.score > min_score for segment in segments) for segments in found.values()]
+    return {
+        "num_videos": len(data),
+        "videos_without_report": sum(count == 0 for count in counts) / len(counts),
+        "reported_per_video": sum(counts) / len(counts),
+    }
 
 
 def _judge(
@@ -104,11 +114,12 @@ def _best_f1(scores: Scores, hits: Hits, num_true: int) -> dict[str, float] | No
     order = np.argsort(-scores, kind="stable")
     found = np.cumsum(hits[order])
     taken = np.arange(1, len(order) + 1)
-    f1 = 2 * found / (taken + num_true)
+    following = np.append(scores[order][1:], 0.0)
+    # Between equal scores no least score can cut.
+    f1 = np.where(scores[order] > following, 2 * found / (taken + num_true), 0.0)
     best = int(f1.argmax())
-    following = scores[order[best + 1]] if best + 1 < len(order) else 0.0
     return {
-        "min_score": float((scores[order[best]] + following) / 2),
+        "min_score": float((scores[order[best]] + following[best]) / 2),
         "f1": float(f1[best]),
         "precision": float(found[best] / taken[best]),
         "recall": float(found[best] / num_true),

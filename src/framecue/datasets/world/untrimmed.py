@@ -97,9 +97,11 @@ def draw_labels(
 def draw_script(labels: Sequence[str], rng: np.random.Generator) -> Script:
     """Lengths for the actions and the background around them, drawn until the video is neither too short nor too long.
 
-    Few actions stretch, many shrink: a video of 3 to 6 of them holds `VIDEO_SECONDS`.
+    Few actions stretch, many shrink: a video of 3 to 6 of them holds `VIDEO_SECONDS`. One of none is background alone.
     """
     shortest, longest = (round(bound * FPS) for bound in VIDEO_SECONDS)
+    if not labels:
+        return Script((), (int(rng.integers(shortest, longest + 1)),))
     while True:
         lengths = []
         for stretch in range(2 * len(labels) + 1):
@@ -125,7 +127,8 @@ def render_script(script: Script, rng: np.random.Generator) -> Iterator[Frames]:
     casts = [random_cast(rng, label) for label in script.labels]
     courses = [random_course(label, cast, rng) for label, cast in zip(script.labels, casts, strict=True)]
     if rng.random() < SHARE_DISTRACTOR:
-        draw_sprite(scenery, still_distractor(casts[0].actor, random_color(rng)[1], rng))
+        model = casts[0] if casts else random_cast(rng, "standing still")
+        draw_sprite(scenery, still_distractor(model.actor, random_color(rng)[1], rng))
     for stretch, length in enumerate(script.lengths):
         if stretch % 2:
             yield from (_picture(scenery, courses[stretch // 2](t)) for t in moment_times(length))
@@ -161,6 +164,7 @@ def write_untrimmed(
     classes: Sequence[str] = UNTRIMMED_SEEN_CLASSES,
     held_out: Sequence[str] = (),
     num_videos: Mapping[str, int] = {"train": 120, "val": 30, "test": 60},
+    num_idle: Mapping[str, int] = {},
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> int:
@@ -175,6 +179,7 @@ def write_untrimmed(
             split.
         held_out: what happens in the videos of "novel", which belong to the subset "testing" too.
         num_videos: by split name out of "train", "val", "test", "novel".
+        num_idle: videos beside these in which nothing happens, by split name.
         workers: processes; default one per core, 0 = in this process.
         on_progress: called with the number of videos done and in all, after each.
 
@@ -190,17 +195,21 @@ def write_untrimmed(
     _check_classes(classes)
     if num_videos.get("novel"):
         _check_classes(held_out)
-    for split in num_videos:
+    for split in (*num_videos, *num_idle):
         if split not in SUBSETS:
             raise DatasetError(
                 f"{split!r}: the splits of an untrimmed world are {', '.join(SUBSETS)}; use one of them."
             )
     recipe = {"seed": seed, "classes": list(classes), "held_out": list(held_out), "num_videos": dict(num_videos)}
+    if num_idle:
+        recipe["num_idle"] = dict(num_idle)
     claim(out_dir, {"untrimmed": True, **recipe})
     jobs = [
         (out_dir, split, index, seed, labels)
         for split, pool in pools.items()
-        for index, labels in enumerate(draw_labels(pool, num_videos.get(split, 0), _rng(seed, split)))
+        for index, labels in enumerate(
+            [*draw_labels(pool, num_videos.get(split, 0), _rng(seed, split)), *[()] * num_idle.get(split, 0)]
+        )
     ]
     entries: list[Entry] = []
     for entry in each_written(_write_one, jobs, workers):
