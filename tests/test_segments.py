@@ -15,7 +15,9 @@ def test_edges_lie_half_way_between_frames_and_inside_the_video() -> None:
 
 def test_edges_of_a_video_that_does_not_begin_at_zero_and_of_a_single_frame() -> None:
     assert frame_edges(np.array([10.0, 12.0])).tolist() == [9.0, 11.0, 13.0]
-    assert frame_edges(np.array([0.0]), 3.0).tolist() == [0.0, 1.5]
+    assert frame_edges(np.array([0.0]), 3.0).tolist() == [0.0, 3.0]
+    assert frame_edges(np.array([1.5]), 3.0).tolist() == [0.0, 3.0]
+    assert frame_edges(np.array([2.0])).tolist() == [2.0, 2.0]
 
 
 def test_grid_and_seconds_are_each_others_inverse_at_a_variable_frame_rate() -> None:

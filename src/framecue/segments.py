@@ -16,13 +16,14 @@ _MATRIX_SEGMENTS = 1000
 def frame_edges(pts_seconds: Array, duration_seconds: float | None = None) -> Array:
     """Bounds of the cells of T frames in seconds: half way between neighbors, float64 [T + 1].
 
-    The outer cells reach as far beyond their frame as the median half step, but not beyond the video.
+    The outer cells reach as far beyond their frame as the median half step, but not beyond the video; that of a single
+    frame is the whole video.
 
     Args:
         pts_seconds: float64 [T], not decreasing, T at least 1.
         duration_seconds: where the video ends, where it is known; a frame beyond it moves it.
     """
-    step = float(np.median(np.diff(pts_seconds))) if len(pts_seconds) > 1 else (duration_seconds or 0.0)
+    step = float(np.median(np.diff(pts_seconds))) if len(pts_seconds) > 1 else 2 * (duration_seconds or 0.0)
     first = max(min(0.0, float(pts_seconds[0])), float(pts_seconds[0]) - step / 2)
     last = float(pts_seconds[-1]) + step / 2
     if duration_seconds is not None:
