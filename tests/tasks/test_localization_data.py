@@ -188,6 +188,13 @@ def test_missing_files(world, tmp_path):
     line = refused(config)
     assert "2 of the 12 annotated videos are missing (a2: no video of this name" in line
     assert "data.missing=skip" in line
+    for path in (tmp_path / "videos").glob("a*.mp4"):
+        path.rename(path.with_suffix(".away"))
+    line = refused(world(files=False, data={"missing": "skip"}))
+    assert "no segment of 'training' is left to train on (" in line
+    assert "of its videos are missing, see data.source); check localization.train_subset" in line
+    for path in (tmp_path / "videos").glob("a*.away"):
+        path.rename(path.with_suffix(".mp4"))
     parts = read_localization_parts(world(files=False, data={"missing": "skip"}))
     assert [skipped.path.name for skipped in parts.skipped] == ["a2", "t5"]
     assert "a2" not in ids(parts.train)

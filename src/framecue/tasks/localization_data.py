@@ -97,9 +97,10 @@ def read_localization_parts(config: RunConfig) -> LocalizationParts:
     test = list(files[wanted.test_subset][0]) if wanted.test_subset is not None else []
     class_names = tuple(sorted({s.label for video in train for s in video.segments} & seen))
     if not class_names:
+        absent = f" ({len(skipped)} of its videos are missing, see data.source)" if skipped else ""
         raise DatasetError(
-            f"{source}: no segment of '{wanted.train_subset}' is left to train on; check localization.train_subset, "
-            "data.classes and data.held_out."
+            f"{source}: no segment of '{wanted.train_subset}' is left to train on{absent}; check "
+            "localization.train_subset, data.classes and data.held_out."
         )
     measured = set(class_names)
     kept = [video for video in val if all(segment.label in measured for segment in video.segments)]
