@@ -210,5 +210,9 @@ def test_refusals(predictor, video, tmp_path):
         predictor.localize(video)
     with pytest.raises(UsageError, match=r"scores in \[0, 1\] .*, found -2.5 at 1 to 2 s; rescale them"):
         predictor.localize(video, LABELS, proposals=[ScoredSegment(1, 2, None, -2.5)])
+    with pytest.raises(UsageError, match="min_score must be a finite number, found nan; 0 takes all"):
+        predictor.localize(video, LABELS, min_score=float("nan"))
+    with pytest.raises(UsageError, match="max_segments must be at least 1, found 0"):
+        next(predictor.localize_many([video], LABELS, max_segments=0))
     with pytest.raises(VideoError):
         predictor.localize(tmp_path / "absent.mp4", LABELS)

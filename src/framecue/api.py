@@ -196,10 +196,14 @@ class Predictor:
             on_progress: called with the seconds of the video that are done, and its length.
 
         Raises:
-            UsageError: as `classify`; or proposals with other scores.
+            UsageError: as `classify`; proposals with other scores, or numbers that mean nothing.
             VideoError: the file cannot be read.
             PromptTooLongError: a label does not fit the text tower.
         """
+        if min_score is not None and not np.isfinite(min_score):
+            raise UsageError(f"min_score must be a finite number, found {min_score}; 0 takes all segments.")
+        if max_segments < 1:
+            raise UsageError(f"max_segments must be at least 1, found {max_segments}.")
         parts = self._localizer_parts(self._labels(labels), judged=min_score is None and proposals is None)
         if min_score is None:
             min_score = parts.min_score if proposals is None else 0.0

@@ -118,6 +118,37 @@ def test_somebody_elses_proposals(videos, tmp_path):
     assert "the first is 900 to 901 s" in result.stderr
 
 
+def test_a_submission_says_whose_proposals_it_rests_on(videos, tmp_path):
+    proposals = tmp_path / "proposals.csv"
+    proposals.write_text(f"video,start,end,score\n{videos[0].stem},2,5,0.8\n")
+    given = (videos[0], "--format", "activitynet")
+    used = {"used": True, "details": f"proposals of {proposals}"}
+    assert json.loads(localize(*given, "--proposals", proposals).stdout)["external_data"] == used
+    localize(*given, "--proposals", proposals, "--out", tmp_path / "out.json")
+    assert json.loads((tmp_path / "out.json").read_text())["external_data"] == used
+    assert json.loads(localize(*given).stdout)["external_data"] == {"used": False, "details": ""}
+
+
+def test_proposals_with_scores_of_another_range_are_mapped_and_noted(videos, tmp_path):
+    outcomes = []
+    for name, scores in (("wide", (2, 4)), ("unit", (0.5, 1))):
+        path = tmp_path / f"{name}.csv"
+        rows = [f"{videos[0].stem},{start},{start + 3},{score}" for start, score in zip((2, 8), scores, strict=True)]
+        path.write_text("\n".join(["video,start,end,score", *rows]) + "\n")
+        outcomes.append(localize(videos[0], "--proposals", path, "--json"))
+    wide, unit = outcomes
+    assert wide.stdout == unit.stdout
+    assert "wide.csv: scores reach from 2 to 4, and were mapped to 0 to 1 in a straight line." in wide.stderr
+    assert "mapped" not in unit.stderr
+
+
+def test_subtitles_of_several_files_go_to_a_folder_whatever_is_readable(videos, tmp_path):
+    (tmp_path / "bad.mp4").write_text("no video")
+    result = localize(videos[0], tmp_path / "bad.mp4", "--format", "srt", "--out", tmp_path / "subtitles")
+    assert result.exit_code == 3
+    assert [path.name for path in (tmp_path / "subtitles").iterdir()] == [f"{videos[0].stem}.srt"]
+
+
 def test_fractions_of_a_folder_become_seconds(videos, tmp_path):
     folder = tmp_path / "bsn"
     folder.mkdir()
@@ -157,7 +188,11 @@ def test_ids_of_the_annotations_are_written(videos, tmp_path):
         ((), None, "Nothing to choose from; give --labels"),
         (("--out", "x.txt"), LABELS, "A table is for reading, not for files; give --format beside --out"),
         (("--format", "vtt", "TWO"), LABELS, "vtt is one file for each video, and there are 2; give --out FOLDER"),
-        (("--proposals", "ODD"), LABELS, "scores in [0, 1] to be fused"),
+        (("--min-score", "nan"), LABELS, "min_score must be a finite number, found nan"),
+        (("--json", "--format", "csv"), LABELS, "--json and --format csv ask for two forms; give one of them"),
+        (("--json", "--out", "HERE"), LABELS, "json is one file for all videos, and this is a folder"),
+        (("--format", "srt", "--out", "ODD", "TWO"), LABELS, "2 videos need a folder, not this file"),
+        (("--timeline", "ODD"), LABELS, "odd.csv must be a folder, found a file; name another"),
         (("--proposals", "ODD", "TWIN"), LABELS, "means two of the videos; do one at a time"),
     ],
 )
@@ -165,8 +200,9 @@ def test_refusals(videos, tmp_path, arguments, labels, message):
     odd, twin = tmp_path / "odd.csv", tmp_path / videos[0].name
     odd.write_text(f"video,start,end,score\n{videos[0].stem},1,4,7\n")
     twin.write_bytes(videos[0].read_bytes())
-    known = {"ODD": odd, "TWIN": twin, "TWO": videos[1]}
+    known = {"ODD": odd, "TWIN": twin, "TWO": videos[1], "HERE": tmp_path}
     result = localize(videos[0], *(known.get(argument, argument) for argument in arguments), labels=labels)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
+    assert result.stdout == ""
     assert "Traceback" not in result.output

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import framecue
 from framecue.cli.main import app
+from framecue.cli.results import print_results
 from framecue.config import RunConfig
 from framecue.datasets.world.untrimmed import write_untrimmed
 from framecue.errors import CheckpointError, DatasetError
@@ -237,6 +238,17 @@ def write_proposals(world, path, *, scores=(1.0, 0.4)):
     }
     path.write_text(json.dumps({"version": "1", "results": results, "external_data": {}}))
     return results
+
+
+def test_a_run_without_videos_to_measure_on_says_so(make_config, tiny_backbone, tmp_path, capsys):
+    config = make_config(tmp_path, data={"val_fraction": 0}, localization={"val_subset": None, "test_subset": None})
+    notes = []
+    result = train_localization(config, backbone=tiny_backbone, progress=RunProgress(note=notes.append))
+    assert not any("on val" in line for line in notes)
+    print_results(result.results)
+    printed = capsys.readouterr().out
+    assert "Nothing was measured on trained names: neither a test nor a validation video shows one." in printed
+    assert "flatter" not in printed
 
 
 def test_proposals_of_others(world, make_config, tiny_backbone, tmp_path):

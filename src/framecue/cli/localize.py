@@ -67,8 +67,11 @@ def localize(
     from framecue.cli.localize_inputs import read_annotations, read_proposals
     from framecue.errors import UsageError
     from framecue.features.sources import expand_sources
+    from framecue.report.segment_files import check_out
     from framecue.types import Skipped
 
+    if json and format not in ("table", "json"):
+        raise UsageError(f"--json and --format {format} ask for two forms; give one of them.")
     form: Format = "json" if json else format
     names = names_asked(labels, adapter)
     if form == "table" and out is not None:
@@ -76,6 +79,12 @@ def localize(
     paths = expand_sources(files)
     if form in ("vtt", "srt") and len(paths) > 1 and out is None:
         raise UsageError(f"{form} is one file for each video, and there are {len(paths)}; give --out FOLDER.")
+    if form != "table" and out is not None:
+        check_out(form, out, num_videos=len(paths))
+        if form in ("vtt", "srt") and len(paths) > 1:
+            out.mkdir(parents=True, exist_ok=True)  # a folder also where one file alone turns out to be readable
+    if timeline is not None and timeline.exists() and not timeline.is_dir():
+        raise UsageError(f"--timeline {timeline} must be a folder, found a file; name another.")
     given = read_proposals(proposals, paths) if proposals else None
     truths = read_annotations(ground_truth, paths) if ground_truth else {}
     predictor = load(adapter, backbone=backbone, device=device)
@@ -100,7 +109,8 @@ def localize(
                 _draw(answer, picture, truths.get(answer.path))
             answers.append(replace(answer, curves=None))  # too much to be kept of all videos
     _note_outside(answers, given)
-    _give(answers, form, out, {path: video.video_id for path, video in truths.items()})
+    ids = {path: video.video_id for path, video in truths.items()}
+    _give(answers, form, out, ids, external_data=f"proposals of {proposals}" if proposals else None)
     exit_for_skipped(skipped)
 
 
@@ -153,16 +163,23 @@ def _note_outside(
             )
 
 
-def _give(answers: "Sequence[Localization]", form: Format, out: Path | None, ids: "Mapping[Path, str]") -> None:
+def _give(
+    answers: "Sequence[Localization]",
+    form: Format,
+    out: Path | None,
+    ids: "Mapping[Path, str]",
+    *,
+    external_data: str | None,
+) -> None:
     from framecue.report.segment_files import FILE_PER_VIDEO, ONE_FILE, write_segments
 
     if form == "table":
         _print_table(answers)
     elif out is not None:
-        for path in write_segments(answers, form, out, ids=ids):
+        for path in write_segments(answers, form, out, ids=ids, external_data=external_data):
             note(f"wrote {path}")
     elif form in ONE_FILE:
-        typer.echo(ONE_FILE[form](answers, ids), nl=False)
+        typer.echo(ONE_FILE[form](answers, ids, external_data), nl=False)
     else:
         for answer in answers:
             typer.echo(FILE_PER_VIDEO[form](answer), nl=False)

@@ -20,7 +20,7 @@ def read_proposals(source: Path, paths: Sequence[Path]) -> dict[Path, Sequence[S
         DatasetError: the file cannot be read.
     """
     # Only a folder of CSV files counts in fractions of the video.
-    found = read_detections(source, durations=_durations(paths) if source.is_dir() else None)
+    found = read_detections(source, durations=_durations(paths) if source.is_dir() else None).with_unit_scores()
     _note_lines(found.notes)
     matched = _by_path(found.results, paths, f"{source}: proposals")
     twice = next((video_id for video_id, count in Counter(matched.values()).items() if count > 1), None)

@@ -127,12 +127,12 @@ def _escaped(text: str, escapes: Mapping[str, str]) -> str:
     return re.sub("|".join(map(re.escape, escapes)), lambda match: escapes[match[0]], one_line(text))
 
 
-ONE_FILE: dict[str, Callable[[Sequence[Localization], Ids | None], str]] = {
-    "json": to_json,
-    "csv": to_csv,
-    "activitynet": to_activitynet,
+ONE_FILE: dict[str, Callable[[Sequence[Localization], Ids | None, str | None], str]] = {
+    "json": lambda answers, ids, _: to_json(answers, ids),
+    "csv": lambda answers, ids, _: to_csv(answers, ids),
+    "activitynet": lambda answers, ids, used: to_activitynet(answers, ids, external_data=used),
 }
-"""Formats with one file for all videos."""
+"""Formats with one file for all videos: answers, ids and external data, which only a submission speaks of, to text."""
 FILE_PER_VIDEO: dict[str, Callable[[Localization], str]] = {"vtt": to_webvtt, "srt": to_srt}
 """Formats with a file for each video, by the ending of its name."""
 
@@ -157,30 +157,38 @@ def write_segments(
         The files written.
 
     Raises:
-        UsageError: an unknown format, or a folder where a file is needed, or a file where a folder is.
+        UsageError: as `check_out`.
     """
     out = Path(out)
+    check_out(format, out, num_videos=len(answers))
     if format in ONE_FILE:
-        if out.is_dir():
-            raise UsageError(f"{out}: {format} is one file for all videos, and this is a folder; name a file in it.")
-        whole = to_activitynet(answers, ids, external_data=external_data) if format == "activitynet" else None
-        texts = {out: whole or ONE_FILE[format](answers, ids)}
-    elif format in FILE_PER_VIDEO:
-        texts = _texts_by_video(answers, format, out)
+        texts = {out: ONE_FILE[format](answers, ids, external_data)}
     else:
-        raise UsageError(f"{format!r}: segments are written as {', '.join(get_args(SegmentFormat))}; choose one.")
+        texts = _texts_by_video(answers, format, out)
     for path, text in texts.items():
         write_text(path, text)
     return list(texts)
 
 
+def check_out(format: SegmentFormat, out: Path, *, num_videos: int) -> None:
+    """Whether `write_segments` can write there, to be asked before hours of work.
+
+    Raises:
+        UsageError: an unknown format, or a folder where a file is needed, or a file where a folder is.
+    """
+    if format not in ONE_FILE and format not in FILE_PER_VIDEO:
+        raise UsageError(f"{format!r}: segments are written as {', '.join(get_args(SegmentFormat))}; choose one.")
+    if format in ONE_FILE and out.is_dir():
+        raise UsageError(f"{out}: {format} is one file for all videos, and this is a folder; name a file in it.")
+    if format in FILE_PER_VIDEO and num_videos != 1 and out.exists() and not out.is_dir():
+        raise UsageError(
+            f"{out}: {format} is one file for each video, and {num_videos} videos need a folder, not this file."
+        )
+
+
 def _texts_by_video(answers: Sequence[Localization], ending: str, out: Path) -> dict[Path, str]:
     if len(answers) == 1 and not out.is_dir():
         return {out: FILE_PER_VIDEO[ending](answers[0])}
-    if out.exists() and not out.is_dir():
-        raise UsageError(
-            f"{out}: {ending} is one file for each video, and {len(answers)} videos need a folder, not this file."
-        )
     names = _numbered([name.replace("/", "_") for name in video_ids(answers)])
     pairs = zip(names, answers, strict=True)
     return {out / f"{name}.{ending}": FILE_PER_VIDEO[ending](answer) for name, answer in pairs}

@@ -205,7 +205,8 @@ def _fit(
         start=start,
         window=config.model.num_frames,
     )
-    progress.note("choosing the fusion of both stages' scores, and from which score a segment is reported, on val")
+    if len(data.val.targets):
+        progress.note("choosing the fusion of both stages' scores, and from which score a segment is reported, on val")
     weight, fusion = choose_fusion(data.val, lambda value: localizers(names, value), wanted)
     rejection = _fit_rejection(config, model, data.val)
     usable = rejection if rejection is not None and rejection.is_usable else None
@@ -298,19 +299,12 @@ def _read_proposals(
     path: Path, videos: Sequence[AnnotatedVideo], notes: list[str]
 ) -> Mapping[str, Sequence[ScoredSegment]]:
     durations = {video.video_id: video.duration_seconds for video in videos if video.duration_seconds}
-    found = read_detections(path, durations=durations)
+    found = read_detections(path, durations=durations).with_unit_scores()
     notes.extend(found.notes)
     meant = meet_ids(found.results, [video.video_id for video in videos])
     results = {meant.get(name, name): part for name, part in found.results.items()}
     _note_absent(path, "proposals", videos, results, notes)
-    scores = [segment.score for part in results.values() for segment in part]
-    low, high = min(scores, default=0.0), max(scores, default=1.0)
-    if low >= 0 and high <= 1:
-        return results
-    notes.append(f"{path}: scores reach from {low:g} to {high:g}, and were mapped to 0 to 1 in a straight line.")
-    base = min(low, 0.0)  # the least of scores that are all positive is not worth nothing
-    span = (high - base) or 1.0
-    return {name: [replace(s, score=(s.score - base) / span) for s in part] for name, part in results.items()}
+    return results
 
 
 def _note_absent(

@@ -3,7 +3,7 @@
 import math
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,23 @@ class DetectionFile:
     @property
     def num_segments(self) -> int:
         return sum(len(found) for found in self.results.values())
+
+    def with_unit_scores(self) -> "DetectionFile":
+        """Scores in [0, 1], to be fused with those of names: mapped in a straight line, and noted, where they are not.
+
+        The best becomes 1; the least becomes 0 where it is below zero, else zero stays zero.
+        """
+        scores = [segment.score for found in self.results.values() for segment in found]
+        low, high = min(scores, default=0.0), max(scores, default=1.0)
+        if low >= 0 and high <= 1:
+            return self
+        base = min(low, 0.0)  # the least of scores that are all positive is not worth nothing
+        span = (high - base) or 1.0
+        mapped = {
+            name: [replace(s, score=(s.score - base) / span) for s in found] for name, found in self.results.items()
+        }
+        note = f"{self.path}: scores reach from {low:g} to {high:g}, and were mapped to 0 to 1 in a straight line."
+        return replace(self, results=mapped, notes=(*self.notes, note))
 
 
 def read_detections(
