@@ -79,13 +79,13 @@ def test_the_actions_are_among_the_segments(predictor, video, truth):
 
 
 def test_streaming_equals_stored_features(predictor, tiny_backbone, video):
-    parts = predictor._localizer_parts(tuple(LABELS), judged=False)
-    features = encode_video(video, tiny_backbone, parts.sampling)
+    localizer = predictor._localizer(tuple(LABELS), judged=False)
+    features = encode_video(video, tiny_backbone, localizer.sampling)
     settings = GatherSettings(min_score=0.0)
-    stored, _ = localize_stream(as_chunks(features), features.duration_seconds, parts.localizer(), settings)
+    stored, _ = localize_stream(as_chunks(features), features.duration_seconds, localizer, settings)
     for chunk_frames in (5, 64):
-        chunks = stream_video(video, tiny_backbone, parts.sampling, chunk_frames=chunk_frames)
-        streamed, _ = localize_stream(chunks, features.duration_seconds, parts.localizer(), settings)
+        chunks = stream_video(video, tiny_backbone, localizer.sampling, chunk_frames=chunk_frames)
+        streamed, _ = localize_stream(chunks, features.duration_seconds, localizer, settings)
         assert [(s.start_seconds, s.end_seconds, s.label) for s in streamed] == [
             (s.start_seconds, s.end_seconds, s.label) for s in stored
         ]

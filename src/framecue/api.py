@@ -22,11 +22,12 @@ from framecue.models.handcrafted import Handcrafted
 from framecue.models.localization import LocalizationModel
 from framecue.models.video_text import VideoTextModel
 from framecue.tasks.evaluation import rejection_rule
-from framecue.tasks.localization_evaluation import trained_parts
-from framecue.tasks.localize_video import LocalizerParts, SecondsDone, localize_video
+from framecue.tasks.localization import TwoStage
+from framecue.tasks.localization_evaluation import trained_localizer
+from framecue.tasks.localize_video import SecondsDone, localize_video
 from framecue.tasks.recognition import average_views, score_views
 from framecue.tasks.rejection import RejectionRule, apply_rejection
-from framecue.tasks.spotting import adapter_parts, frozen_parts
+from framecue.tasks.spotting import adapter_localizer, frozen_localizer
 from framecue.tasks.streaming import GatherSettings
 from framecue.types import Classification, FrameFeatures, Localization, ScoredSegment, Skipped
 
@@ -95,7 +96,7 @@ class Predictor:
             self.model = None
             self._handcrafted = Handcrafted(backbone, card.templates, card.descriptions)
         self._text: dict[tuple[str, ...], torch.Tensor] = {}
-        self._parts: dict[tuple[tuple[str, ...], bool], LocalizerParts] = {}
+        self._localizers: dict[tuple[tuple[str, ...], bool], TwoStage] = {}
         self._rejection = rejection_rule(card) if card else None
 
     @property
@@ -204,14 +205,14 @@ class Predictor:
             raise UsageError(f"min_score must be a finite number, found {min_score}; 0 takes all segments.")
         if max_segments < 1:
             raise UsageError(f"max_segments must be at least 1, found {max_segments}.")
-        parts = self._localizer_parts(self._labels(labels), judged=min_score is None and proposals is None)
+        localizer = self._localizer(self._labels(labels), judged=min_score is None and proposals is None)
         if min_score is None:
-            min_score = parts.min_score if proposals is None else 0.0
-        settings = GatherSettings(min_score=min_score, max_segments=max_segments, sigma=parts.sigma)
+            min_score = localizer.min_score if proposals is None else 0.0
+        settings = GatherSettings(min_score=min_score, max_segments=max_segments, sigma=localizer.sigma)
         return localize_video(
             Path(path),
             self.backbone,
-            parts,
+            localizer,
             settings=settings,
             proposals=proposals,
             curves=curves,
@@ -237,7 +238,7 @@ class Predictor:
         """
         names = self._labels(labels)
         # A name that does not fit is refused before the first video is decoded.
-        self._localizer_parts(names, judged=min_score is None and proposals is None)
+        self._localizer(names, judged=min_score is None and proposals is None)
         for path in map(Path, paths):
             try:
                 yield self.localize(
@@ -252,18 +253,18 @@ class Predictor:
             except VideoError as error:
                 yield Skipped.because(path, error)
 
-    def _localizer_parts(self, names: tuple[str, ...], *, judged: bool) -> LocalizerParts:
-        if (names, judged) not in self._parts:
-            self._parts = {(names, judged): self._build_parts(names, judged=judged)}
-        return self._parts[names, judged]
+    def _localizer(self, names: tuple[str, ...], *, judged: bool) -> TwoStage:
+        if (names, judged) not in self._localizers:
+            self._localizers = {(names, judged): self._build_localizer(names, judged=judged)}
+        return self._localizers[names, judged]
 
-    def _build_parts(self, names: tuple[str, ...], *, judged: bool) -> LocalizerParts:
+    def _build_localizer(self, names: tuple[str, ...], *, judged: bool) -> TwoStage:
         if self.card is None:
-            return frozen_parts(self.backbone, names, self.templates)
+            return frozen_localizer(self.backbone, names, self.templates)
         words = self._own_words(names)
         if self._localization is not None and self.card.localization is not None:
             others = [name for name in self.class_names if name not in words]
-            parts = trained_parts(
+            localizer = trained_localizer(
                 self._localization,
                 self.card.localization,
                 words,
@@ -274,16 +275,16 @@ class Predictor:
                 others=others,
                 rejection=self._rule_for([*words, *others]) if judged else None,
             )
-            return replace(parts, labels=names)
+            return replace(localizer, labels=names)
         assert self.model is not None  # of a recognition adapter, as the card says
-        parts = adapter_parts(
+        localizer = adapter_localizer(
             self.model,
             words,
             class_names=self.class_names,
             num_frames=self.card.model.num_frames,
             sampling=self.card.sampling,
         )
-        return replace(parts, labels=names)
+        return replace(localizer, labels=names)
 
     def _own_words(self, names: Sequence[str]) -> tuple[str, ...]:
         """The names, an adapter's own classes as it was trained on them, however they are spelled here."""

@@ -51,7 +51,7 @@ class Constant:
 
 
 def two_stage(proposer, namer, labels=("a", "b"), **more):
-    return TwoStage(proposer, namer, labels, sampling="all", window=16, stride=8, **more)
+    return TwoStage(proposer, namer, tuple(labels), sampling="all", window=16, stride=8, **more)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 0.5, 1.0])
@@ -100,7 +100,7 @@ def test_given_proposals_are_each_named_once_and_keep_their_times(num_features, 
     proposals = np.concatenate([np.sort(ends, axis=1), np.array(around)])
     scores = rng.permutation(len(proposals)).astype(np.float32) / len(proposals) + 0.01
     localizer = TwoStage(
-        GivenProposals(proposals, scores), Constant([1.0]), ["a"], sampling="all", window=16, stride=stride
+        GivenProposals(proposals, scores), Constant([1.0]), ("a",), sampling="all", window=16, stride=stride
     )
     everything = GatherSettings(min_score=0, max_segments=10_000, sigma=None)
     found, _ = localize_stream(as_chunks(video), video.duration_seconds, localizer, everything)
@@ -138,6 +138,10 @@ def test_other_names_take_their_share_and_are_not_given(model, tiny_backbone):
     np.testing.assert_allclose(every(shown, segments).sum(axis=1), 1, rtol=1e-5)
     assert (asked(shown, segments).sum(axis=1) < 1).all()
     assert asked(shown, np.zeros((0, 2))).shape == (0, 2)
+    softer = PromptedNamer(classifier, text, num_frames=4, num_others=2, temperature=2.0)
+    exponents = np.exp(every.logits(shown, segments) / 2)
+    expected = exponents[:, :2] / exponents.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(softer(shown, segments), expected, rtol=1e-4)
     frozen, frozen_asked = (FrozenNamer(text.float(), scale=3.0, num_others=others) for others in (0, 2))
     np.testing.assert_array_equal(frozen_asked(shown, segments), frozen(shown, segments)[:, :2])
     assert frozen_asked(shown, np.zeros((0, 2))).shape == (0, 2)

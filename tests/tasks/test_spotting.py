@@ -9,7 +9,6 @@ import torch
 from framecue.config import ModelConfig
 from framecue.models.builders import build_model
 from framecue.segments import frame_edges, temporal_iou
-from framecue.tasks.localization import Namer
 from framecue.tasks.proposal_cues import (
     CueSettings,
     change,
@@ -22,7 +21,7 @@ from framecue.tasks.proposal_cues import (
     spans,
     standing_out,
 )
-from framecue.tasks.spotting import NULL_TEXTS, AskedNames, SpottedProposals, adapter_parts, frozen_parts
+from framecue.tasks.spotting import NULL_TEXTS, SpottedProposals, adapter_localizer, frozen_localizer
 from framecue.tasks.streaming import FeatureWindow
 
 STEP = 0.125  # seconds per feature
@@ -142,7 +141,7 @@ def as_window(features):
 def test_names_share_the_probability_with_the_null_texts(tiny_backbone):
     features = torch.nn.functional.normalize(torch.randn(40, tiny_backbone.embed_dim), dim=1).numpy()
     labels, segments = ("growing", "moving right"), np.array([[0.0, 10], [5, 40]])
-    parts = frozen_parts(tiny_backbone, labels, ("{}",))
+    parts = frozen_localizer(tiny_backbone, labels, ("{}",))
     found = parts.namer(as_window(features), segments)
     assert found.shape == (2, 2)
     assert np.all(found.sum(axis=1) < 1)
@@ -159,7 +158,7 @@ def test_unasked_classes_of_an_adapter_compete(tiny_backbone):
     segments = np.array([[0.0, 30], [20, 60]])
 
     def named(asked, known):
-        parts = adapter_parts(model, asked, class_names=known, num_frames=8, sampling="uniform:16")
+        parts = adapter_localizer(model, asked, class_names=known, num_frames=8, sampling="uniform:16")
         assert parts.sampling == "fps:8"  # windows need times
         return parts.namer(as_window(features), segments)
 
@@ -167,25 +166,19 @@ def test_unasked_classes_of_an_adapter_compete(tiny_backbone):
     some = named(("growing",), classes)
     np.testing.assert_allclose(some[:, 0], everything[:, 0], rtol=1e-4)
     assert np.all(alone >= some)
-    kept = adapter_parts(model, classes, class_names=classes, num_frames=8, sampling="fps:4")
+    kept = adapter_localizer(model, classes, class_names=classes, num_frames=8, sampling="fps:4")
     assert kept.sampling == "fps:4"
 
 
 class Constant:
-    """Says 0.2 and 0.3 of everything, with 0.5 for another name behind."""
+    """Says 0.2 and 0.3 of everything."""
 
     def __call__(self, window: FeatureWindow, segments):
-        return np.tile(np.array([0.2, 0.3, 0.5], np.float32), (len(segments), 1))
+        return np.tile(np.array([0.2, 0.3], np.float32), (len(segments), 1))
 
 
-def test_asked_names_drop_the_others():
-    namer: Namer = AskedNames(Constant(), 2)
-    window = as_window(turning(50, moving_in(50, (10, 30))))
-    np.testing.assert_allclose(namer(window, np.array([[0.0, 5]])), [[0.2, 0.3]])
-    softer = np.exp(np.log([0.2, 0.3, 0.5]) / 2)  # as softmax(logits / 2)
-    found = AskedNames(Constant(), 2, temperature=2.0)(window, np.array([[0.0, 5]]))
-    np.testing.assert_allclose(found, [softer[:2] / softer.sum()], rtol=1e-6)
-    segments, scores = SpottedProposals(namer)(window)
+def test_what_changes_is_proposed_where_names_say_nothing():
+    segments, scores = SpottedProposals(Constant())(as_window(turning(50, moving_in(50, (10, 30)))))
     assert temporal_iou(segments[:1], np.array([[10.0, 30.0]]))[0, 0] > 0.7
     assert scores.dtype == np.float32
 
@@ -194,5 +187,5 @@ def test_slower_video_is_measured_in_seconds():
     features = turning(60, moving_in(60, (20, 40)))
     slow = FeatureWindow(features, np.arange(61.0), 0, (0, 60), is_last=True)  # a feature per second
     settings = replace(CueSettings(), max_seconds=15.0)
-    segments, _ = SpottedProposals(AskedNames(Constant(), 2), settings=settings)(slow)
+    segments, _ = SpottedProposals(Constant(), settings=settings)(slow)
     assert np.diff(segments, axis=1).max() <= 15

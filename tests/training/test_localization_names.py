@@ -9,7 +9,7 @@ from framecue.config import RunConfig
 from framecue.datasets.world.untrimmed import write_untrimmed
 from framecue.errors import CheckpointError
 from framecue.models.handcrafted import Handcrafted
-from framecue.tasks.spotting import frozen_parts
+from framecue.tasks.spotting import frozen_localizer
 from framecue.tasks.streaming import FeatureWindow
 from framecue.training.localization import train_localization
 
@@ -90,7 +90,8 @@ def test_nothing_trained_says_joined_names_as_words(tiny_backbone):
     features = np.random.default_rng(0).normal(size=(20, tiny_backbone.embed_dim)).astype(np.float32)
     window = FeatureWindow(features, np.arange(21.0), 0, (0, 20), is_last=True)
     joined, words = (
-        frozen_parts(tiny_backbone, labels, ("{}",)) for labels in (("movingLeft", "High5"), ("moving left", "High5"))
+        frozen_localizer(tiny_backbone, labels, ("{}",))
+        for labels in (("movingLeft", "High5"), ("moving left", "High5"))
     )
     assert joined.labels == ("movingLeft", "High5")
     segments = np.array([[0.0, 8.0], [3.0, 20.0]])

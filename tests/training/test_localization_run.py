@@ -20,7 +20,7 @@ from framecue.errors import CheckpointError, DatasetError
 from framecue.models.adapter import load_whole_adapter, read_card
 from framecue.models.builders import build_localization
 from framecue.tasks.localization_data import prepare_localization
-from framecue.tasks.localization_evaluation import LEAST_SCORE, Outside, detect, trained_parts
+from framecue.tasks.localization_evaluation import LEAST_SCORE, Outside, detect, trained_localizer
 from framecue.training.evaluate import evaluate_adapter
 from framecue.training.localization import train_localization
 from framecue.training.recognition import RunProgress
@@ -190,7 +190,7 @@ def test_a_file_gives_what_evaluation_found_in_its_stored_features(trained, tiny
     data = prepare_localization(config, tiny_backbone)
     card = read_card(result.adapter)
     model = load_whole_adapter(result.adapter, tiny_backbone, card)
-    parts = trained_parts(
+    parts = trained_localizer(
         model,
         config.localization,
         card.class_names,

@@ -1,6 +1,7 @@
 """Localization in two stages: propose segments of a window, name them, and fuse both scores; and how it is trained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -42,41 +43,40 @@ class Namer(Protocol):
         """Segments [K, 2] on the window's feature grid -> probability of each label, [K, N]."""
 
 
+@dataclass(frozen=True, eq=False)
 class TwoStage:
-    """Both stages as one localizer of windows.
+    """Both stages as one localizer of windows, for a fixed set of names.
 
     The score of a segment for a label is proposal^(1 - w) * class^w (`fusion_weight` w): the geometric mean at 0.5, the
     class alone at 1. The paper does not say how it fuses; this form holds the usual product (any w, up to a monotone
     map, has the product's two factors) and lets validation say which stage is to be trusted more.
 
-    Args:
+    Attributes:
         labels: the N names.
         sampling, window, stride: as tasks.streaming.WindowLocalizer has them.
+        min_score: segments below it are not sure enough to be shown, unless the caller says otherwise.
+        sigma: of soft-NMS, as tasks.streaming.GatherSettings has it.
     """
 
-    def __init__(
-        self,
-        proposer: Proposer,
-        namer: Namer,
-        labels: Sequence[str],
-        *,
-        sampling: str,
-        window: int,
-        stride: int,
-        fusion_weight: float = 0.5,
-    ) -> None:
-        self._proposer, self._namer, self._fusion_weight = proposer, namer, fusion_weight
-        self.labels, self.sampling, self.window, self.stride = tuple(labels), sampling, window, stride
+    proposer: Proposer
+    namer: Namer
+    labels: tuple[str, ...]
+    sampling: str
+    window: int
+    stride: int
+    fusion_weight: float = 0.5
+    min_score: float = 0.0
+    sigma: float = 0.5
 
     def __call__(self, window: FeatureWindow) -> WindowAnswer:
         """Propose, name, fuse."""
-        segments, proposal_scores = self._proposer(window)
-        probabilities = self._namer(window, segments)
-        weight = self._fusion_weight
+        segments, proposal_scores = self.proposer(window)
+        probabilities = self.namer(window, segments)
+        weight = self.fusion_weight
         scores = (proposal_scores[:, None] ** (1 - weight) * probabilities**weight).astype(np.float32)
         curves = score_curves(segments, scores, len(window))
-        if isinstance(self._proposer, GivenProposals):
-            return WindowAnswer(self._proposer.seconds(window), scores, curves)
+        if isinstance(self.proposer, GivenProposals):
+            return WindowAnswer(self.proposer.seconds(window), scores, curves)
         return WindowAnswer(to_seconds(segments, window.edges_seconds), scores, curves)
 
 
@@ -131,6 +131,7 @@ class PromptedNamer:
         text_embedding: of the N labels and of `num_others` other names behind them, which take their share of the
             probability and are not reported: what looks like one of those is not taken for a label.
         num_frames, context: as `segment_frames` takes them.
+        temperature: the model's logits are divided by it once more.
     """
 
     def __init__(
@@ -141,8 +142,9 @@ class PromptedNamer:
         num_frames: int,
         num_others: int = 0,
         context: float = 0.0,
+        temperature: float = 1.0,
     ) -> None:
-        self._model, self._text = model, text_embedding
+        self._model, self._text, self._temperature = model, text_embedding, temperature
         self._num_labels = len(text_embedding) - num_others
         self._num_frames, self._context = num_frames, context
 
@@ -159,7 +161,7 @@ class PromptedNamer:
 
     def probabilities(self, logits: Scores) -> Scores:
         """Softmax over the labels and the others, of which the labels' are given: [K, N + others] -> [K, N]."""
-        return _softmax(logits)[:, : self._num_labels]
+        return torch.from_numpy(logits / self._temperature).softmax(dim=-1).numpy()[:, : self._num_labels]
 
     def __call__(self, window: FeatureWindow, segments: Array) -> Scores:
         """Probability of each label."""
@@ -185,11 +187,8 @@ class FrozenNamer:
             return np.zeros((0, self._num_labels), np.float32)
         places = segment_frames(segments, len(window), num_frames=16)
         inside = torch.from_numpy(window.frame_features[places]).float().mean(dim=1)
-        return _softmax((self._scale * F.normalize(inside, dim=-1) @ self._text.T).numpy())[:, : self._num_labels]
-
-
-def _softmax(logits: Scores) -> Scores:
-    return torch.from_numpy(logits).softmax(dim=-1).numpy()
+        logits = self._scale * F.normalize(inside, dim=-1) @ self._text.T
+        return logits.softmax(dim=-1).numpy()[:, : self._num_labels]
 
 
 class LocalizationTask:

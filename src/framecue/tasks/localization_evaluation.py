@@ -30,10 +30,10 @@ from framecue.tasks.localization import (
     TwoStage,
 )
 from framecue.tasks.localization_data import LocalizationData
-from framecue.tasks.localize_video import LocalizerParts
+from framecue.tasks.localize_video import with_proposals
 from framecue.tasks.rejection import RejectionRule, rejection_score
 from framecue.tasks.score_files import errors_json
-from framecue.tasks.spotting import ADAPTER_CONTEXT_SECONDS, SpottedProposals, frozen_parts
+from framecue.tasks.spotting import ADAPTER_CONTEXT_SECONDS, SpottedProposals, frozen_localizer
 from framecue.tasks.streaming import FeatureWindow, GatherSettings, as_chunks, localize_stream
 from framecue.types import AnnotatedVideo, ScoredSegment
 
@@ -43,7 +43,7 @@ MakeLocalizer = Callable[[AnnotatedVideo], TwoStage]
 LEAST_SCORE = 1e-4  # measured are all segments but those of no weight
 
 
-def trained_parts(
+def trained_localizer(
     model: LocalizationModel,
     config: LocalizationConfig,
     labels: Sequence[str],
@@ -54,7 +54,7 @@ def trained_parts(
     min_score: float | None = None,
     others: Sequence[str] = (),
     rejection: RejectionRule | None = None,
-) -> LocalizerParts:
+) -> TwoStage:
     """A trained model as the localizer of `labels`.
 
     Without a proposal network the cues of tasks.spotting stand in, without a trained classifier the frozen backbone.
@@ -74,7 +74,7 @@ def trained_parts(
         proposer = NetworkProposals(model.proposals, max_proposals=config.max_proposals)
     else:
         proposer = SpottedProposals(namer, context_seconds=ADAPTER_CONTEXT_SECONDS)
-    return LocalizerParts(
+    return TwoStage(
         proposer,
         namer,
         tuple(labels),
@@ -155,15 +155,18 @@ class Outside:
     proposals: Mapping[str, Sequence[ScoredSegment]] | None = None
     scores: ExternalScores | None = None
 
-    def localizers(self, parts: LocalizerParts) -> MakeLocalizer:
+    def localizers(self, localizer: TwoStage) -> MakeLocalizer:
         """The localizer of each video: the same for all, where nothing comes from outside."""
         if self.proposals is None and self.scores is None:
-            localizer = parts.localizer()
             return lambda video: localizer
 
         def make(video: AnnotatedVideo) -> TwoStage:
-            weighted = parts if self.scores is None else replace(parts, namer=_Weighted(parts, video, self.scores))
-            return weighted.localizer(None if self.proposals is None else self.proposals.get(video.video_id, ()))
+            mine = localizer
+            if self.scores is not None:
+                mine = replace(mine, namer=_Weighted(mine, video, self.scores))
+            if self.proposals is not None:
+                mine = with_proposals(mine, self.proposals.get(video.video_id, ()))
+            return mine
 
         return make
 
@@ -171,10 +174,10 @@ class Outside:
 class _Weighted:
     """Probabilities of names times the scores that somebody else gives the whole video."""
 
-    def __init__(self, parts: LocalizerParts, video: AnnotatedVideo, outside: ExternalScores) -> None:
+    def __init__(self, localizer: TwoStage, video: AnnotatedVideo, outside: ExternalScores) -> None:
         known = outside.scores.get(video.video_id)
-        rows = [outside.labels.index(label) for label in parts.labels]
-        self._namer = parts.namer
+        rows = [outside.labels.index(label) for label in localizer.labels]
+        self._namer = localizer.namer
         self._weights = np.ones(len(rows), np.float32) if known is None else known[rows].astype(np.float32)
 
     def __call__(self, window: FeatureWindow, segments: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
@@ -308,7 +311,7 @@ def _measure_all(
 ) -> tuple[dict[str, Any], Detections]:
     wanted, labels = config.localization, data.class_names
     names = [spoken(label) for label in labels]
-    ours = trained_parts(
+    ours = trained_localizer(
         model,
         wanted,
         labels,
@@ -317,15 +320,15 @@ def _measure_all(
         fusion_weight=fusion_weight,
     )
     frozen = replace(ours, namer=FrozenNamer(handcrafted(names), scale=handcrafted.backbone.logit_scale))
-    free = frozen_parts(handcrafted.backbone, labels, handcrafted.templates)
+    free = frozen_localizer(handcrafted.backbone, labels, handcrafted.templates)
     method = system_name(config)
 
     def renamed(video: AnnotatedVideo) -> TwoStage:
         perfect = replace(ours, namer=TrueNames(video, labels), fusion_weight=0.5)
         return replace(outside, scores=None).localizers(perfect)(video)
 
-    def given(parts: LocalizerParts) -> MakeLocalizer:
-        return lambda video: replace(parts, proposer=true_proposals(video)).localizer()
+    def given(localizer: TwoStage) -> MakeLocalizer:
+        return lambda video: replace(localizer, proposer=true_proposals(video))
 
     rows: dict[str, MakeLocalizer] = {
         method: outside.localizers(ours),

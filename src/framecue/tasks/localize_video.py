@@ -1,7 +1,7 @@
-"""A video file to named segments: the stages of a localizer, and the stream of features through them."""
+"""A video file to named segments: the stream of its features through a localizer."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from framecue.errors import UsageError
 from framecue.features.encode import stream_video
 from framecue.features.extract import FrameEncoder
-from framecue.tasks.localization import GivenProposals, Namer, Proposer, TwoStage
+from framecue.tasks.localization import GivenProposals, TwoStage
 from framecue.tasks.streaming import Chunk, GatherSettings, localize_stream
 from framecue.types import Localization, ScoredSegment
 from framecue.video.reader import probe
@@ -18,46 +18,27 @@ SecondsDone = Callable[[float, float], None]
 """Called with the seconds of a video that are done, and its length."""
 
 
-@dataclass(frozen=True)
-class LocalizerParts:
-    """What finds and names segments of any video, for a fixed set of names.
+def with_proposals(localizer: TwoStage, proposals: Sequence[ScoredSegment]) -> TwoStage:
+    """The localizer of one video, that names somebody else's proposals of it.
 
-    Attributes:
-        labels: the N names.
-        sampling, window, stride: as tasks.streaming.WindowLocalizer has them.
-        fusion_weight: as tasks.localization.TwoStage has it.
-        min_score: segments below it are not sure enough to be shown, unless the caller says otherwise.
-        sigma: of soft-NMS, as tasks.streaming.GatherSettings has it.
+    Raises:
+        UsageError: proposals whose scores are not in [0, 1].
     """
-
-    proposer: Proposer
-    namer: Namer
-    labels: tuple[str, ...]
-    sampling: str
-    window: int
-    stride: int
-    fusion_weight: float
-    min_score: float
-    sigma: float = 0.5
-
-    def localizer(self, proposals: Sequence[ScoredSegment] | None = None) -> TwoStage:
-        """The localizer of one video, with somebody else's proposals of it where there are any."""
-        proposer = self.proposer if proposals is None else _given(proposals)
-        return TwoStage(
-            proposer,
-            self.namer,
-            self.labels,
-            sampling=self.sampling,
-            window=self.window,
-            stride=self.stride,
-            fusion_weight=self.fusion_weight,
+    odd = next((segment for segment in proposals if not 0 <= segment.score <= 1), None)
+    if odd is not None:
+        raise UsageError(
+            f"Proposals must have scores in [0, 1] to be fused with those of names, found {odd.score:g} at "
+            f"{odd.start_seconds:g} to {odd.end_seconds:g} s; rescale them."
         )
+    bounds = [(segment.start_seconds, segment.end_seconds) for segment in proposals]
+    scores = np.array([segment.score for segment in proposals], dtype=np.float32)
+    return replace(localizer, proposer=GivenProposals(np.array(bounds, dtype=np.float64).reshape(-1, 2), scores))
 
 
 def localize_video(
     path: Path,
     backbone: FrameEncoder,
-    parts: LocalizerParts,
+    localizer: TwoStage,
     *,
     settings: GatherSettings,
     proposals: Sequence[ScoredSegment] | None = None,
@@ -67,8 +48,8 @@ def localize_video(
     """Decode, encode and localize one file, in memory that does not grow with its length.
 
     Args:
-        proposals: segments to be named instead of those that `parts` would propose; what lies outside the video is left
-            out (`outside`).
+        proposals: segments to be named instead of those that `localizer` would propose; what lies outside the video
+            is left out (`outside`).
 
     Raises:
         VideoError: the file cannot be read.
@@ -77,13 +58,13 @@ def localize_video(
     duration_seconds = probe(path).duration_seconds
     if proposals is not None:
         left_out = {id(segment) for segment in outside(proposals, duration_seconds)}
-        proposals = [_cut(segment, duration_seconds) for segment in proposals if id(segment) not in left_out]
-    localizer = parts.localizer(proposals)
-    chunks: Iterable[Chunk] = stream_video(path, backbone, parts.sampling)
+        inside = [_cut(segment, duration_seconds) for segment in proposals if id(segment) not in left_out]
+        localizer = with_proposals(localizer, inside)
+    chunks: Iterable[Chunk] = stream_video(path, backbone, localizer.sampling)
     if on_progress is not None:
         chunks = _reported(chunks, duration_seconds, on_progress)
     segments, score_curves = localize_stream(chunks, duration_seconds, localizer, settings)
-    return Localization(path, duration_seconds, parts.labels, segments, score_curves if curves else None)
+    return Localization(path, duration_seconds, localizer.labels, segments, score_curves if curves else None)
 
 
 def outside(proposals: Iterable[ScoredSegment], duration_seconds: float) -> list[ScoredSegment]:
@@ -98,18 +79,6 @@ def outside(proposals: Iterable[ScoredSegment], duration_seconds: float) -> list
 def _cut(segment: ScoredSegment, duration_seconds: float) -> ScoredSegment:
     start_seconds, end_seconds = max(segment.start_seconds, 0.0), min(segment.end_seconds, duration_seconds)
     return replace(segment, start_seconds=start_seconds, end_seconds=end_seconds)
-
-
-def _given(proposals: Sequence[ScoredSegment]) -> GivenProposals:
-    odd = next((segment for segment in proposals if not 0 <= segment.score <= 1), None)
-    if odd is not None:
-        raise UsageError(
-            f"Proposals must have scores in [0, 1] to be fused with those of names, found {odd.score:g} at "
-            f"{odd.start_seconds:g} to {odd.end_seconds:g} s; rescale them."
-        )
-    bounds = [(segment.start_seconds, segment.end_seconds) for segment in proposals]
-    scores = np.array([segment.score for segment in proposals], dtype=np.float32)
-    return GivenProposals(np.array(bounds, dtype=np.float64).reshape(-1, 2), scores)
 
 
 def _reported(chunks: Iterable[Chunk], duration_seconds: float, on_progress: SecondsDone) -> Iterator[Chunk]:

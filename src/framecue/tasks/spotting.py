@@ -15,8 +15,7 @@ from framecue.backbone import Backbone
 from framecue.datasets.naming import spoken
 from framecue.models.handcrafted import template_embeddings
 from framecue.models.video_text import VideoTextModel
-from framecue.tasks.localization import FrozenNamer, Namer, PromptedNamer
-from framecue.tasks.localize_video import LocalizerParts
+from framecue.tasks.localization import FrozenNamer, Namer, PromptedNamer, TwoStage
 from framecue.tasks.proposal_cues import CueSettings, propose
 from framecue.tasks.streaming import FeatureWindow
 from framecue.video.sampling import parse_sampling
@@ -44,8 +43,9 @@ SPOTTING_SAMPLING = "fps:8"
 SPOTTING_WINDOW, SPOTTING_STRIDE = 512, 256
 TEMPERATURE = 3.0
 FROZEN_MIN_SCORE, ADAPTER_MIN_SCORE = 0.4, 0.5
-"""How soft the probabilities are, and which scores are sure enough to be shown: chosen on the same videos, asked for
-what they show and for what they do not. To measure mAP take all scores instead."""
+"""How soft the probabilities are, as segments cut by cues say less than whole videos, on which a model's own temperature
+was learned; and which scores are sure enough to be shown. Chosen on the same videos, asked for what they show and for
+what they do not. To measure mAP take all scores instead."""
 
 ADAPTER_CONTEXT_SECONDS = 1.5
 NAMED_EVERY = 2
@@ -82,24 +82,7 @@ class SpottedProposals:
         return np.stack([np.interp(here, middles, curve) for curve in seen.T], axis=1).astype(np.float32)
 
 
-class AskedNames:
-    """A namer of N names and of others behind them, without the others; they keep their share of the probability.
-
-    Args:
-        temperature: the namer's logits are divided by it once more. Segments cut by cues say less than whole videos, on
-            which a model's own temperature was learned.
-    """
-
-    def __init__(self, namer: Namer, num_names: int, *, temperature: float = 1.0) -> None:
-        self._namer, self._num_names, self._temperature = namer, num_names, temperature
-
-    def __call__(self, window: FeatureWindow, segments: Array) -> Scores:
-        """Probabilities [K, N], whose sum is below 1 where none of the names is seen."""
-        shares = self._namer(window, segments) ** (1 / self._temperature)  # softmax(l / T) is softmax(l)^(1/T), scaled
-        return (shares / shares.sum(axis=1, keepdims=True))[:, : self._num_names]
-
-
-def frozen_parts(backbone: Backbone, labels: Sequence[str], templates: Sequence[str]) -> LocalizerParts:
+def frozen_localizer(backbone: Backbone, labels: Sequence[str], templates: Sequence[str]) -> TwoStage:
     """Nothing trained at all; the null texts stand as they are, without templates.
 
     Raises:
@@ -108,16 +91,15 @@ def frozen_parts(backbone: Backbone, labels: Sequence[str], templates: Sequence[
     names = template_embeddings(backbone, [spoken(label) for label in labels], templates)
     with torch.no_grad():
         nulls = F.normalize(backbone.encode_text(NULL_TEXTS), dim=-1)
-    namer = AskedNames(
-        FrozenNamer(torch.cat([names, nulls]), scale=backbone.logit_scale), len(labels), temperature=TEMPERATURE
-    )
-    return _parts(namer, labels, SPOTTING_SAMPLING, FROZEN_MIN_SCORE, context_seconds=0.0)
+    scale = backbone.logit_scale / TEMPERATURE
+    namer = FrozenNamer(torch.cat([names, nulls]), scale=scale, num_others=len(nulls))
+    return _spotting(namer, labels, SPOTTING_SAMPLING, FROZEN_MIN_SCORE, context_seconds=0.0)
 
 
 @torch.no_grad()
-def adapter_parts(
+def adapter_localizer(
     model: VideoTextModel, labels: Sequence[str], *, class_names: Sequence[str], num_frames: int, sampling: str
-) -> LocalizerParts:
+) -> TwoStage:
     """Names by a recognition adapter; the null texts and those of its own classes that are not asked for compete.
 
     Args:
@@ -130,21 +112,20 @@ def adapter_parts(
     """
     others = [*NULL_TEXTS, *(name for name in class_names if name not in labels)]
     text = model.embed_text(model.slots([*labels, *others]))
-    namer = AskedNames(PromptedNamer(model, text, num_frames=num_frames), len(labels), temperature=TEMPERATURE)
+    namer = PromptedNamer(model, text, num_frames=num_frames, num_others=len(others), temperature=TEMPERATURE)
     usable = sampling if parse_sampling(sampling).kind == "fps" else SPOTTING_SAMPLING
-    return _parts(namer, labels, usable, ADAPTER_MIN_SCORE, context_seconds=ADAPTER_CONTEXT_SECONDS)
+    return _spotting(namer, labels, usable, ADAPTER_MIN_SCORE, context_seconds=ADAPTER_CONTEXT_SECONDS)
 
 
-def _parts(
+def _spotting(
     namer: Namer, labels: Sequence[str], sampling: str, min_score: float, *, context_seconds: float
-) -> LocalizerParts:
-    return LocalizerParts(
+) -> TwoStage:
+    return TwoStage(
         SpottedProposals(namer, context_seconds=context_seconds),
         namer,
         tuple(labels),
         sampling=sampling,
         window=SPOTTING_WINDOW,
         stride=SPOTTING_STRIDE,
-        fusion_weight=0.5,
         min_score=min_score,
     )

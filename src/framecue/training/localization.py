@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,13 @@ from framecue.tasks.evaluation import rejection_rule
 from framecue.tasks.localization import LocalizationTask
 from framecue.tasks.localization_data import LocalizationData, ground_truth_path, prepare_localization
 from framecue.tasks.localization_evaluation import (
-    MakeLocalizer,
     Outside,
     average_map,
     choose_fusion,
     detect,
     evaluate_localization,
     system_name,
-    trained_parts,
+    trained_localizer,
 )
 from framecue.tasks.recognition import predict_logits
 from framecue.tasks.rejection import RejectionRule, fit_rejection
@@ -165,31 +165,14 @@ def _fit(
     start = {name: tensor.detach().clone() for name, tensor in model.classifier.state_dict().items()}
     progress.note(_describe(config, data, num_trainable(model)))
 
-    def localizers(
-        labels: Sequence[str],
-        weight: float,
-        given: Outside = outside,
-        *,
-        others: Sequence[str] = (),
-        rejection: RejectionRule | None = None,
-    ) -> MakeLocalizer:
-        parts = trained_parts(
-            model,
-            wanted,
-            labels,
-            num_frames=config.model.num_frames,
-            sampling=config.features.sampling,
-            fusion_weight=weight,
-            others=others,
-            rejection=rejection,
-        )
-        return given.localizers(parts)
-
+    localizer = partial(
+        trained_localizer, model, wanted, num_frames=config.model.num_frames, sampling=config.features.sampling
+    )
     names = data.train.class_names
 
     def measure(current: LocalizationModel) -> Mapping[str, float]:
         # Without outside scores: what is trained does not depend on what it is fused with afterwards.
-        found = detect(data.val, localizers(names, 0.5, replace(outside, scores=None)), wanted)
+        found = detect(data.val, replace(outside, scores=None).localizers(localizer(names)), wanted)
         return {"average_map": average_map(data.val, found, wanted.tious).average}
 
     task = LocalizationTask(model, data.train, measure if len(data.val.targets) else None, config)
@@ -207,11 +190,17 @@ def _fit(
     )
     if len(data.val.targets):
         progress.note("choosing the fusion of both stages' scores, and from which score a segment is reported, on val")
-    weight, fusion = choose_fusion(data.val, lambda value: localizers(names, value), wanted)
+    weight, fusion = choose_fusion(
+        data.val, lambda value: outside.localizers(localizer(names, fusion_weight=value)), wanted
+    )
     rejection = _fit_rejection(config, model, data.val)
     usable = rejection if rejection is not None and rejection.is_usable else None
     reporting = choose_min_score(
-        data.val, lambda asked, others: localizers(asked, weight, others=others, rejection=usable), wanted
+        data.val,
+        lambda asked, others: outside.localizers(
+            localizer(asked, fusion_weight=weight, others=others, rejection=usable)
+        ),
+        wanted,
     )
     chosen = {
         "selected": {"iteration": state.best_iteration, "val_average_map": state.best_metric},
@@ -240,7 +229,7 @@ def _measure_reporting(
     if fitted.min_score is None or not len(part.targets):
         return None
     rule = fitted.rejection
-    parts = trained_parts(
+    localizer = trained_localizer(
         fitted.model,
         config.localization,
         part.class_names,
@@ -249,7 +238,7 @@ def _measure_reporting(
         fusion_weight=fitted.fusion_weight,
         rejection=rule if rule is not None and rule.is_usable else None,
     )
-    make = outside.localizers(parts)
+    make = outside.localizers(localizer)
     return measure_reporting(part, data.novel, make, config.localization, min_score=fitted.min_score)
 
 
