@@ -37,17 +37,16 @@ from framecue.tasks.localization_evaluation import (
 from framecue.tasks.recognition import predict_logits
 from framecue.tasks.rejection import RejectionRule, fit_rejection
 from framecue.tasks.reporting import choose_min_score, measure_reporting
-from framecue.training.loop import STATE, train
+from framecue.training.loop import train
 from framecue.training.recognition import (
     ADAPTER,
     CONFIG,
     RESULTS,
     RunProgress,
     RunResult,
-    load_run_backbone,
-    make_folder,
     make_handcrafted,
     needs_handcrafted,
+    open_run,
     settled,
 )
 from framecue.types import AnnotatedVideo, Record, ScoredSegment
@@ -71,10 +70,7 @@ def train_localization(
         FramecueError: as its parts do; nothing half-written is left under a final name.
     """
     progress = progress or RunProgress()
-    if restart:
-        (config.out / STATE).unlink(missing_ok=True)
-    make_folder(config.out)
-    backbone = backbone or load_run_backbone(config)
+    backbone = open_run(config, restart=restart, backbone=backbone)
     config = settled_localization(config, backbone)
     data = prepare_localization(config, backbone, progress=progress.extraction)
     handcrafted = make_handcrafted(config, backbone, map(spoken, data.names))

@@ -64,6 +64,19 @@ def load_run_backbone(config: RunConfig) -> Backbone:
     )
 
 
+def open_run(config: RunConfig, *, restart: bool, backbone: Backbone | None) -> Backbone:
+    """Make the run's folder, without a training state where it is to begin anew; its backbone, loaded if need be.
+
+    Raises:
+        ConfigError: `config.out` cannot be a folder.
+        BackboneError: the backbone cannot be loaded.
+    """
+    if restart:
+        (config.out / STATE).unlink(missing_ok=True)
+    make_folder(config.out)
+    return backbone or load_run_backbone(config)
+
+
 def train_recognition(
     config: RunConfig, *, restart: bool = False, progress: RunProgress | None = None, backbone: Backbone | None = None
 ) -> RunResult:
@@ -79,10 +92,7 @@ def train_recognition(
         FramecueError: as its parts do; nothing half-written is left under a final name.
     """
     progress = progress or RunProgress()
-    if restart:
-        (config.out / STATE).unlink(missing_ok=True)
-    make_folder(config.out)
-    backbone = backbone or load_run_backbone(config)
+    backbone = open_run(config, restart=restart, backbone=backbone)
     config = settled(config, backbone)
     data = prepare(config, backbone, progress=progress.extraction)
     handcrafted = make_handcrafted(config, backbone, data.names)
