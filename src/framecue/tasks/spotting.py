@@ -43,7 +43,7 @@ SPOTTING_SAMPLING = "fps:8"
 SPOTTING_WINDOW, SPOTTING_STRIDE = 512, 256
 TEMPERATURE = 3.0
 FROZEN_MIN_SCORE, ADAPTER_MIN_SCORE = 0.4, 0.5
-"""How soft the probabilities are, as segments cut by cues say less than whole videos, on which a model's own temperature
+"""How soft the probabilities are: segments cut by cues say less than whole videos, on which a model's own temperature
 was learned; and which scores are sure enough to be shown. Chosen on the same videos, asked for what they show and for
 what they do not. To measure mAP take all scores instead."""
 
