@@ -15,6 +15,7 @@ from framecue.models.builders import build_localization, build_model
 from framecue.models.handcrafted import Handcrafted
 from framecue.segments import temporal_iou
 from framecue.tasks.localize_video import outside
+from framecue.tasks.spotting import ADAPTER_MIN_SCORE
 from framecue.tasks.streaming import GatherSettings, as_chunks, localize_stream
 from framecue.types import Localization, ScoredSegment, Skipped
 from framecue.video.writer import write_video
@@ -201,6 +202,16 @@ def test_an_adapter_without_a_trained_classifier_classifies_as_the_frozen_backbo
     best = adapted.classify(video, LABELS).labels[0]
     assert best == LABELS[int((text.numpy() @ adapted.embed_video(video)).argmax())]
     assert adapted.localize(video, min_score=0.0).segments
+
+
+@pytest.mark.parametrize("class_names", [LABELS, LABELS[:1]])
+def test_an_adapter_without_a_chosen_least_score_does_not_show_everything(tiny_backbone, video, tmp_path, class_names):
+    adapted = localization_adapter(tiny_backbone, tmp_path, class_names)
+    assert adapted.card.min_score is None
+    everything = adapted.localize(video, min_score=0.0).segments
+    shown = adapted.localize(video).segments
+    assert everything
+    assert shown == [segment for segment in everything if segment.score > ADAPTER_MIN_SCORE]
 
 
 def test_refusals(predictor, video, tmp_path):

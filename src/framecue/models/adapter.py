@@ -44,7 +44,7 @@ class AdapterCard(BaseModel):
         rejection: rule for "none of these", fitted on validation videos; None where there is none.
         localization: sizes of the proposal network, windows, suppression; of task localization alone.
         fusion_weight: how much the class counts in a segment's score, chosen on validation.
-        min_score: least score of a segment that is reported, chosen on validation; None = all are.
+        min_score: least score of a segment that is reported, chosen on validation; None = it could not be.
         framecue_version, git_revision: of the code that wrote it; no revision outside a checkout.
         config: the resolved run config, as plain data.
         metrics: measured numbers, with how they were measured.

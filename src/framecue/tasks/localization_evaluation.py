@@ -33,7 +33,7 @@ from framecue.tasks.localization_data import LocalizationData
 from framecue.tasks.localize_video import with_proposals
 from framecue.tasks.rejection import RejectionRule, rejection_score
 from framecue.tasks.score_files import errors_json
-from framecue.tasks.spotting import ADAPTER_CONTEXT_SECONDS, SpottedProposals, frozen_localizer
+from framecue.tasks.spotting import ADAPTER_CONTEXT_SECONDS, ADAPTER_MIN_SCORE, SpottedProposals, frozen_localizer
 from framecue.tasks.streaming import FeatureWindow, GatherSettings, as_chunks, localize_stream
 from framecue.types import AnnotatedVideo, ScoredSegment
 
@@ -61,7 +61,8 @@ def trained_localizer(
 
     Args:
         others: names that compete for the probability and are not reported.
-        num_frames, sampling, fusion_weight, min_score: of the adapter.
+        num_frames, sampling, fusion_weight: of the adapter.
+        min_score: of the adapter; None = validation could not choose one, and that of tasks.spotting stands in.
         rejection: rule for segments of none of labels and others together, which then get no label; None = each gets
             the likeliest, as measures of mAP have it.
 
@@ -82,7 +83,7 @@ def trained_localizer(
         window=config.window,
         stride=max(1, round(config.window * (1 - config.overlap))),
         fusion_weight=fusion_weight,
-        min_score=min_score or 0.0,
+        min_score=ADAPTER_MIN_SCORE if min_score is None else min_score,
         sigma=config.nms_sigma,
     )
 
