@@ -238,3 +238,13 @@ def test_proposals_for_other_videos_only(files: Files) -> None:
     assert result.exit_code == 1
     assert "cannot be scored: no proposals for the 2 annotated videos" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_ground_truth_given_as_predictions_is_refused(tmp_path):
+    segments = [{"segment": [1.0, 2.0], "label": "jump"}]
+    truth = {"database": {"a": {"duration": 9.0, "subset": "validation", "annotations": segments}}}
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(truth))
+    result = CliRunner().invoke(app, ["score", "detections", "--ground-truth", str(path), "--predictions", str(path)])
+    assert result.exit_code == 1
+    assert "holds no prediction that can be used" in result.stderr

@@ -261,7 +261,7 @@ class LocalizationConfig(Section):
     """Largest shift of a training segment's ends, as a part of its length: the classifier meets imprecise proposals."""
     context: float = Field(default=0.0, ge=0, le=1)
     """Widening of a segment at each end before it is classified, as a part of its length."""
-    fusion_weights: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(default=(0.3, 0.5, 0.7, 1.0), min_length=1)
+    fusion_weights: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(default=(0.3, 0.5, 0.7, 1.0), min_length=1)
     """Candidates w for the score proposal^(1 - w) * class^w; the best on the validation part is kept."""
     max_proposals: PositiveInt = 200
     """Proposals classified per window."""

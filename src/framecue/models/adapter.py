@@ -65,7 +65,7 @@ class AdapterCard(BaseModel):
     descriptions: dict[str, tuple[str, ...]] = {}
     rejection: dict[str, Any] | None = None
     localization: LocalizationConfig | None = None
-    fusion_weight: float = Field(default=0.5, ge=0, le=1)
+    fusion_weight: float = Field(default=0.5, gt=0, le=1)
     min_score: float | None = None
     framecue_version: str = framecue.__version__
     git_revision: str | None = None

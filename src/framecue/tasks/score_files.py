@@ -199,6 +199,8 @@ def _read(ground_truth: Path, predictions: Path, rules: ScoringRules) -> _Match:
         raise DatasetError(f"{ground_truth} has no segment to be found in what was asked for. Check the subset.")
     durations = {video.video_id: video.duration_seconds for video in truth.videos if video.duration_seconds}
     found = read_detections(predictions, durations=durations, invalid=rules.invalid)
+    if found.notes and not any(found.results.values()):
+        raise DatasetError(f"{predictions} holds no prediction that can be used: {found.notes[0]}")
     results, notes = _select(truth, found, rules)
     return _Match(truth, found, results, rules, (*truth.notes, *found.notes, *notes))
 
