@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from framecue.report.page_localization import LEAD, localization_body
+from framecue.report.page_localization import LEAD, localization_body, localization_headline
 from framecue.report.plots import COLORS, accuracy_bars, confusion_heatmap, learning_curves
 from framecue.report.summary import GROUP_NAMES, GROUPS, METHODS, headline, pairs_first, percent
 
@@ -92,9 +92,11 @@ def render_page(content: PageContent) -> str:
     """The whole page as HTML text."""
     results = content.results
     title, about_order = headline(results["accuracy"], results["order_blind_ceiling"])
+    about_moments = localization_headline(results["localization"]) if "localization" in results else ""
     parts = [
         f'<p class="brand">framecue <span>· demo on the built-in world · {len(results["seeds"])} seeds</span></p>',
         f'<h1>{escape(title)}</h1><p class="lead">{escape(about_order)}</p>',
+        f'<p class="lead">{escape(about_moments)}</p>' if about_moments else "",
         _setting(results),
         _key_numbers(results),
         _accuracy(results),
