@@ -35,7 +35,7 @@ def demo(
     on and by names held out. Ends with tables, DIR/results.json and DIR/report.html.
     Run the same command again after an interruption: it goes on where it stopped.
     """
-    note("framecue demo: rendering, extracting, training; about eight minutes on two cores")
+    note("framecue demo: rendering, extracting, training; about ten minutes on two cores")
 
     from framecue.report.demo import run_demo
 

@@ -48,7 +48,7 @@ Progress = Callable[[str, int, int, str], None]
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """How much is rendered and trained; the default takes about eight minutes on two cores.
+    """How much is rendered and trained; the default takes about ten minutes on two cores.
 
     Attributes:
         seen, held_out: class names of the world.
