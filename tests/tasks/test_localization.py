@@ -16,6 +16,7 @@ from framecue.tasks.localization import (
     NAMED_AT_ONCE,
     FrozenNamer,
     GivenProposals,
+    GridProposer,
     LocalizationTask,
     NetworkProposals,
     PromptedNamer,
@@ -50,6 +51,16 @@ class Constant:
         return np.tile(self.rows, (len(segments), 1)) if self.rows.ndim == 1 else self.rows
 
 
+class Proposed(GridProposer):
+    """The same segments of every window."""
+
+    def __init__(self, segments, scores):
+        self._answer = segments, scores
+
+    def __call__(self, shown):
+        return self._answer
+
+
 def two_stage(proposer, namer, labels=("a", "b"), **more):
     return TwoStage(proposer, namer, tuple(labels), sampling="all", window=16, stride=8, **more)
 
@@ -58,7 +69,7 @@ def two_stage(proposer, namer, labels=("a", "b"), **more):
 def test_fusion(weight):
     segments, sure = np.array([[0.0, 2.0], [3.0, 8.0]]), np.array([0.5, 0.0], np.float32)
     names = [[0.9, 0.1], [0.2, 0.0]]
-    localizer = two_stage(lambda shown: (segments, sure), Constant(names), fusion_weight=weight)
+    localizer = two_stage(Proposed(segments, sure), Constant(names), fusion_weight=weight)
     answer = localizer(window(8))
     expected = [[p ** (1 - weight) * c**weight for c in row] for p, row in zip(sure.tolist(), names, strict=True)]
     np.testing.assert_allclose(answer.scores, expected, rtol=1e-6)
@@ -68,7 +79,7 @@ def test_fusion(weight):
 
 
 def test_a_window_without_proposals():
-    localizer = two_stage(lambda shown: (np.zeros((0, 2)), np.zeros(0, np.float32)), Constant([0.5, 0.5]))
+    localizer = two_stage(Proposed(np.zeros((0, 2)), np.zeros(0, np.float32)), Constant([0.5, 0.5]))
     answer = localizer(window(8))
     assert answer.segments.shape == answer.scores.shape == (0, 2)
     assert answer.curves.tolist() == [[0, 0]] * 8

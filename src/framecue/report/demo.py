@@ -24,7 +24,7 @@ from framecue.features.extract import ExtractionProgress
 from framecue.files import write_text
 from framecue.models.adapter import load_adapter
 from framecue.models.video_text import num_trainable
-from framecue.report.demo_localization import LocalizationPlan, run_localization
+from framecue.report.demo_localization import LocalizationDemo, LocalizationPlan, run_localization
 from framecue.report.page import PageContent, Strip, render_page
 from framecue.report.page_localization import localization_headline
 from framecue.report.strips import TOP_K, film_frames, pick_strips
@@ -131,19 +131,8 @@ def run_demo(
         "adapter": {"trained_numbers": num_trainable(model)},
         "new_files": [_as_plain(truth, answer, out) for truth, answer in answers],
     }
-    found_in_time = None
-    if plan.localization is not None:
-        found_in_time = run_localization(
-            out,
-            plan.localization,
-            backbone,
-            backbone_id=plan.backbone,
-            templates=TEMPLATES,
-            seeds=seeds,
-            restart=restart,
-            progress=progress,
-            lap=clock.lap,
-        )
+    found_in_time = _find_in_time(out, plan, backbone, seeds, restart, progress, clock)
+    if found_in_time is not None:
         results["localization"] = found_in_time.results
     mirrored, samples = pick_strips(data, model, TEMPLATES)
     new_strips = [_new_strip(truth, answer, plan) for truth, answer in answers]
@@ -162,6 +151,31 @@ def run_demo(
         skipped += found_in_time.skipped
     found = " ".join(sentence for sentence in sentences if sentence)
     return DemoResult(results, found, answers, out / RESULTS, out / PAGE, skipped)
+
+
+def _find_in_time(
+    out: Path,
+    plan: DemoPlan,
+    backbone: Backbone,
+    seeds: Sequence[int],
+    restart: bool,
+    progress: Progress,
+    clock: "_Clock",
+) -> LocalizationDemo | None:
+    """The half of untrimmed videos, where the plan has it."""
+    if plan.localization is None:
+        return None
+    return run_localization(
+        out,
+        plan.localization,
+        backbone,
+        backbone_id=plan.backbone,
+        templates=TEMPLATES,
+        seeds=seeds,
+        restart=restart,
+        progress=progress,
+        lap=clock.lap,
+    )
 
 
 def run_config(out: Path, plan: DemoPlan, method: str, seed: int) -> RunConfig:

@@ -35,6 +35,17 @@ class Proposer(Protocol):
     def __call__(self, window: FeatureWindow, /) -> tuple[Array, Scores]:
         """Segments [K, 2] on the window's feature grid and their scores [K] in [0, 1]."""
 
+    def seconds(self, window: FeatureWindow, segments: Array, /) -> Array:
+        """The times [K, 2] of the segments that the call gave."""
+
+
+class GridProposer:
+    """A proposer that finds its segments on the feature grid, so that their times follow from the window's cells."""
+
+    def seconds(self, window: FeatureWindow, segments: Array) -> Array:
+        """Grid [K, 2] -> seconds [K, 2]."""
+        return to_seconds(segments, window.edges_seconds)
+
 
 class Namer(Protocol):
     """Stage two: what happens."""
@@ -75,9 +86,7 @@ class TwoStage:
         weight = self.fusion_weight
         scores = (proposal_scores[:, None] ** (1 - weight) * probabilities**weight).astype(np.float32)
         curves = score_curves(segments, scores, len(window))
-        if isinstance(self.proposer, GivenProposals):
-            return WindowAnswer(self.proposer.seconds(window), scores, curves)
-        return WindowAnswer(to_seconds(segments, window.edges_seconds), scores, curves)
+        return WindowAnswer(self.proposer.seconds(window, segments), scores, curves)
 
 
 def score_curves(segments: Array, scores: Scores, num_features: int) -> Scores:
@@ -88,7 +97,7 @@ def score_curves(segments: Array, scores: Scores, num_features: int) -> Scores:
     return curves
 
 
-class NetworkProposals:
+class NetworkProposals(GridProposer):
     """Stage one by the trained network."""
 
     def __init__(self, network: ProposalNetwork, *, max_proposals: int) -> None:
@@ -114,13 +123,14 @@ class GivenProposals:
     def __init__(self, segments_seconds: Array, scores: Scores) -> None:
         self._segments, self._scores = segments_seconds, scores
 
-    def seconds(self, window: FeatureWindow) -> Array:
-        """Those that the window decides, [K, 2], whole."""
-        return self._segments[window.decides(self._segments)]
-
     def __call__(self, window: FeatureWindow) -> tuple[Array, Scores]:
         """What the window shows of those that it decides."""
-        return to_grid(self.seconds(window), window.edges_seconds), self._scores[window.decides(self._segments)]
+        mine = window.decides(self._segments)
+        return to_grid(self._segments[mine], window.edges_seconds), self._scores[mine]
+
+    def seconds(self, window: FeatureWindow, segments: Array) -> Array:
+        """Those that the window decides, [K, 2], whole: not what it shows of them."""
+        return self._segments[window.decides(self._segments)]
 
 
 class PromptedNamer:

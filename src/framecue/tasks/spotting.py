@@ -15,7 +15,7 @@ from framecue.backbone import Backbone
 from framecue.datasets.naming import spoken
 from framecue.models.handcrafted import template_embeddings
 from framecue.models.video_text import VideoTextModel
-from framecue.tasks.localization import FrozenNamer, Namer, PromptedNamer, TwoStage
+from framecue.tasks.localization import FrozenNamer, GridProposer, Namer, PromptedNamer, TwoStage
 from framecue.tasks.proposal_cues import CueSettings, propose
 from framecue.tasks.streaming import FeatureWindow
 from framecue.video.sampling import parse_sampling
@@ -51,7 +51,7 @@ ADAPTER_CONTEXT_SECONDS = 1.5
 NAMED_EVERY = 2
 
 
-class SpottedProposals:
+class SpottedProposals(GridProposer):
     """Stage one by cues: where the names are seen, and where the picture changes.
 
     Args:

@@ -191,26 +191,17 @@ def write_untrimmed(
             another recipe.
     """
     out_dir = Path(out_dir)
-    pools = {split: held_out if split == "novel" else classes for split in SUBSETS}
-    _check_classes(classes)
-    if num_videos.get("novel"):
-        _check_classes(held_out)
-    for split in (*num_videos, *num_idle):
-        if split not in SUBSETS:
-            raise DatasetError(
-                f"{split!r}: the splits of an untrimmed world are {', '.join(SUBSETS)}; use one of them."
-            )
+    _check(classes, held_out, num_videos, num_idle)
     recipe = {"seed": seed, "classes": list(classes), "held_out": list(held_out), "num_videos": dict(num_videos)}
     if num_idle:
         recipe["num_idle"] = dict(num_idle)
     claim(out_dir, {"untrimmed": True, **recipe})
-    jobs = [
-        (out_dir, split, index, seed, labels)
-        for split, pool in pools.items()
-        for index, labels in enumerate(
-            [*draw_labels(pool, num_videos.get(split, 0), _rng(seed, split)), *[()] * num_idle.get(split, 0)]
-        )
-    ]
+    jobs = []
+    for split in SUBSETS:
+        pool = held_out if split == "novel" else classes
+        shown = draw_labels(pool, num_videos.get(split, 0), _rng(seed, split))
+        idle: list[tuple[str, ...]] = [()] * num_idle.get(split, 0)
+        jobs += [(out_dir, split, index, seed, labels) for index, labels in enumerate([*shown, *idle])]
     entries: list[Entry] = []
     for entry in each_written(_write_one, jobs, workers):
         entries.append(entry)
@@ -283,6 +274,19 @@ def _write_one(out_dir: Path, split: str, index: int, seed: int, labels: Sequenc
 
 def _rng(seed: int, split: str, number: int = 0) -> np.random.Generator:
     return np.random.default_rng([seed, list(SUBSETS).index(split), number, *b"untrimmed"])
+
+
+def _check(
+    classes: Sequence[str], held_out: Sequence[str], num_videos: Mapping[str, int], num_idle: Mapping[str, int]
+) -> None:
+    _check_classes(classes)
+    if num_videos.get("novel"):
+        _check_classes(held_out)
+    for split in (*num_videos, *num_idle):
+        if split not in SUBSETS:
+            raise DatasetError(
+                f"{split!r}: the splits of an untrimmed world are {', '.join(SUBSETS)}; use one of them."
+            )
 
 
 def _check_classes(classes: Sequence[str]) -> None:
