@@ -36,6 +36,10 @@ class MakerMismatchError(StoreError):
     """Features, or an adapter, were made by another backbone, preprocessing or sampling than the one at hand."""
 
 
+class MomentIndexError(FramecueError):
+    """A moment index is missing, damaged, locked by another writer, or lacks what was asked of it."""
+
+
 class DatasetError(FramecueError):
     """A data source is empty, names files that are not there, or has a line that cannot be understood."""
 

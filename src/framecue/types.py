@@ -5,8 +5,9 @@ pixels.
 Times are seconds from the container's presentation timestamps; intervals are half-open `[start, end)`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -194,6 +195,93 @@ class Localization:
     labels: Sequence[str]
     segments: Sequence[ScoredSegment]
     curves: ScoreCurves | None = None
+
+
+MetadataValue = str | int | float | bool
+"""What a metadata column of an index may hold."""
+
+
+@dataclass(frozen=True)
+class CaptionedVideo:
+    """A video, or one `[start_seconds, end_seconds)` part of it, and the sentences that say what it shows.
+
+    Attributes:
+        video_id: its name in annotation files.
+        captions: one or more; a paragraph is one caption.
+        split: "train", "val", "test", or None when the source does not say.
+        path: the video file, None where there is none at hand.
+        start_seconds, end_seconds: the part that is meant; None = from the beginning, to the end.
+        origin: where it was read, "file:line", for error messages.
+    """
+
+    video_id: str
+    captions: tuple[str, ...]
+    split: str | None = None
+    path: Path | None = None
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class IndexedVideo:
+    """What a moment index knows of one video besides its vectors.
+
+    Attributes:
+        video_id: SHA-256 of the file's bytes in hexadecimal; the same file under another path keeps it.
+        path: absolute; one of them where several files have this content.
+        size_bytes, mtime_ns: of the file when it was indexed.
+        date: when it was recorded as its container says, else the file's modification time; with a time zone.
+        metadata: columns a user gave for it.
+    """
+
+    video_id: str
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+    duration_seconds: float
+    date: datetime
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A part of an indexed video that answers a query.
+
+    Attributes:
+        video: where it is.
+        score: in [0, 1], how sure it is that this is what was asked for; comparable between queries.
+        similarity: cosine of the query and the best vector in it; comparable within one query.
+    """
+
+    video: IndexedVideo
+    start_seconds: float
+    end_seconds: float
+    score: float
+    similarity: float
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Moments best first, at most one of overlapping ones of a video.
+
+    Attributes:
+        query: in words, for people: the sentence, or "image cat.png", or "clip.mp4 at 3.0-5.0 s".
+        min_score: moments below it are no match; they are listed all the same, as the nearest there is.
+        num_videos: that passed the filters and were searched.
+        exact: every vector was compared; False = the approximate neighbour structure was asked.
+    """
+
+    query: str
+    moments: Sequence[Moment]
+    min_score: float
+    num_videos: int
+    exact: bool = True
+
+    @property
+    def nothing_matches(self) -> bool:
+        """No moment reaches `min_score`."""
+        return not any(moment.score >= self.min_score for moment in self.moments)
 
 
 @dataclass(frozen=True)
