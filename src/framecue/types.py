@@ -211,6 +211,7 @@ class CaptionedVideo:
         split: "train", "val", "test", or None when the source does not say.
         path: the video file, None where there is none at hand.
         start_seconds, end_seconds: the part that is meant; None = from the beginning, to the end.
+        group: kind of caption, where the source has such a column ("group", or "label"); results are given for each.
         origin: where it was read, "file:line", for error messages.
     """
 
@@ -220,6 +221,7 @@ class CaptionedVideo:
     path: Path | None = None
     start_seconds: float | None = None
     end_seconds: float | None = None
+    group: str | None = None
     origin: str = ""
 
 

@@ -29,6 +29,7 @@ UserPath = Annotated[Path, AfterValidator(_user_path)]
 Precision = Literal["fp32", "bf16", "fp16"]
 SamplingText = Annotated[str, Field(pattern=r"^(all|fps:(\d*[1-9]\d*(\.\d+)?|\d+\.\d*[1-9]\d*)|uniform:[1-9]\d*)$")]
 DataFormat = Literal["auto", "folder", "csv", "jsonl", "hmdb51", "ucf101", "kinetics", "something", "list"]
+TaskName = Literal["recognition", "localization", "retrieval"]
 PresetName = Literal["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7"]
 
 PRESETS: dict[str, dict[str, int]] = {
@@ -303,6 +304,27 @@ class LocalizationConfig(Section):
         return self
 
 
+CaptionFormat = Literal[
+    "auto", "json", "jsonl", "csv", "msrvtt", "lsmdc", "didemo", "smit", "msvd", "activitynet_captions"
+]
+
+
+class RetrievalConfig(Section):
+    """Text-video retrieval; read by task retrieval alone. `data` then means: source, the file of captions, or the
+    folder of videos; annotations, the official caption files, or their folder."""
+
+    format: CaptionFormat = "auto"
+    """How the captions are written; auto looks at the file."""
+    protocol: Literal["9k", "7k", "full"] | None = None
+    """MSR-VTT: which videos are trained on and tested; 9k and 7k are tested on 1k-A. Null = 9k."""
+    symmetric: bool = False
+    """Loss in both directions, video to text and text to video; the paper's is video to text alone."""
+    truncate: bool = True
+    """Cut captions that do not fit beside the prompt vectors, and count them; false = refuse them."""
+    test_fraction: float = Field(default=0.2, ge=0, lt=1)
+    """Part of the videos kept for the test; used only when the source has no splits at all."""
+
+
 class EvaluateConfig(Section):
     """What is measured after training."""
 
@@ -329,7 +351,7 @@ class EvaluateConfig(Section):
 class RunConfig(Section):
     """One run: task, seed, output folder and the sections."""
 
-    task: Literal["recognition", "localization"] = "recognition"
+    task: TaskName = "recognition"
     """What is trained."""
     preset: RunPreset = "paper"
     """paper: the published method, exactly; robust: keeps what CLIP knew of unseen names. Keys given win over it."""
@@ -344,6 +366,7 @@ class RunConfig(Section):
     train: TrainConfig = TrainConfig()
     blend: BlendConfig = BlendConfig()
     localization: LocalizationConfig = LocalizationConfig()
+    retrieval: RetrievalConfig = RetrievalConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @model_validator(mode="before")
