@@ -2,8 +2,9 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,6 +26,12 @@ class Blend:
     handcrafted: float
 
 
+Lists = tuple[Sequence[float], Sequence[float], Sequence[float]]
+"""Candidates for the three weights, in the order of Blend."""
+Measure = Callable[[Lists, Callable[[float], None]], Mapping[Blend, float]]
+"""Measures every combination of `Lists` in [0, 1]; the callable sets the trained tensors that far on their way."""
+
+
 def choose_blend(
     model: VideoTextModel,
     val_set: FeatureSet,
@@ -36,6 +43,28 @@ def choose_blend(
 ) -> dict[str, Any]:
     """Set the model's blend weights by validation accuracy on trained classes; novel classes have no say.
 
+    Args:
+        start: trained tensors before the first step.
+        window: frames per view.
+
+    Returns:
+        For the results file: the rule, what was chosen, and each candidate's validation accuracy.
+    """
+    measure = partial(_measure_accuracy, model, val_set, evaluate, window)
+    return choose_weights(model, blend, measure, num_videos=len(val_set), start=start, metric="val_top1")
+
+
+def choose_weights(
+    model: VideoTextModel,
+    blend: BlendConfig,
+    measure: Measure,
+    *,
+    num_videos: int,
+    start: Mapping[str, Tensor],
+    metric: str,
+) -> dict[str, Any]:
+    """Set the model's blend weights by whatever is measured on validation videos.
+
     The one-standard-error rule (Breiman et al. 1984, section 3.4.3; usual in choosing the simplest adequate model):
     of all candidates whose accuracy is within `standard_errors` binomial standard errors of the best, the one nearest
     to frozen CLIP is taken: least of the trained tensors' way, then least temporal weight, then most handcrafted text.
@@ -43,11 +72,9 @@ def choose_blend(
     et al. 2023). Without validation videos the middle of each list is taken, untested.
 
     Args:
+        num_videos: that are measured.
         start: trained tensors before the first step.
-        window: frames per view.
-
-    Returns:
-        For the results file: the rule, what was chosen, and each candidate's validation accuracy.
+        metric: name of what is measured, in the results file.
     """
     temporal = blend.temporal_weights if model.temporal is not None else ()
     lists = (
@@ -56,36 +83,35 @@ def choose_blend(
         blend.handcrafted_weights or (model.handcrafted_weight,),
     )
     nothing_to_choose = all(len(values) == 1 for values in lists)
-    if nothing_to_choose or not len(val_set):
-        chosen = Blend(*(values[len(values) // 2] for values in lists))
-        _apply(model, chosen, start, {name: tensor.clone() for name, tensor in model.state_dict().items()})
-        return {"rule": "fixed" if nothing_to_choose else "middle, no validation videos", "chosen": asdict(chosen)}
     end = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    accuracy = _measure(model, val_set, evaluate, lists, start, end, window)
-    best = max(accuracy.values())
-    allowed = best - blend.standard_errors * math.sqrt(best * (1 - best) / len(val_set))
+    if nothing_to_choose or not num_videos:
+        chosen = Blend(*(values[len(values) // 2] for values in lists))
+        _apply(model, chosen, start, end)
+        return {"rule": "fixed" if nothing_to_choose else "middle, no validation videos", "chosen": asdict(chosen)}
+    values = measure(lists, lambda trained: _apply(model, Blend(trained, 1.0, 0.0), start, end))
+    best = max(values.values())
+    allowed = best - blend.standard_errors * math.sqrt(best * (1 - best) / num_videos)
     chosen = min(
-        (candidate for candidate, value in accuracy.items() if value >= allowed - 1e-9),
+        (candidate for candidate, value in values.items() if value >= allowed - 1e-9),
         key=lambda candidate: (candidate.trained, candidate.temporal, -candidate.handcrafted),
     )
     _apply(model, chosen, start, end)
     return {
         "rule": f"most frozen within {blend.standard_errors:g} standard errors of the best validation accuracy",
         "chosen": asdict(chosen),
-        "val_top1": accuracy[chosen],
-        "candidates": [{**asdict(candidate), "val_top1": value} for candidate, value in accuracy.items()],
+        metric: values[chosen],
+        "candidates": [{**asdict(candidate), metric: value} for candidate, value in values.items()],
     }
 
 
 @torch.no_grad()
-def _measure(
+def _measure_accuracy(
     model: VideoTextModel,
     val_set: FeatureSet,
     evaluate: EvaluateConfig,
-    lists: Sequence[Sequence[float]],
-    start: Mapping[str, Tensor],
-    end: Mapping[str, Tensor],
     window: int,
+    lists: Lists,
+    set_trained: Callable[[float], None],
 ) -> dict[Blend, float]:
     """Validation top-1 of every candidate; towers and temporal module run once per interpolation of the tensors."""
     views = [
@@ -95,13 +121,9 @@ def _measure(
     slots = model.slots(val_set.class_names)
     accuracy = {}
     for trained in lists[0]:
-        _apply(model, Blend(trained, 1.0, 0.0), start, end)
+        set_trained(trained)
         learned = model.embed_learned_text(slots)
-        frozen_video = torch.cat([part.mean(dim=2).flatten(0, 1) for part in views]).to(learned.device)
-        modeled = frozen_video
-        if model.temporal is not None:
-            parts = [model.temporal(part.flatten(0, 1).to(learned.device)).mean(dim=1) for part in views]
-            modeled = torch.cat(parts)
+        modeled, frozen_video = video_sides(model, views)
         for temporal, handcrafted in itertools.product(*lists[1:]):
             model.temporal_weight, model.handcrafted_weight = temporal, handcrafted
             text = learned if slots.handcrafted is None else model.mix_text(learned, slots.handcrafted)
@@ -109,6 +131,18 @@ def _measure(
             value = top_k_accuracy(average_views(logits.cpu().numpy()), val_set.targets)
             accuracy[Blend(trained, temporal, handcrafted)] = value
     return accuracy
+
+
+def video_sides(model: VideoTextModel, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Batches of views [B, V, T, D] -> what the temporal module makes of each, and its mean frame feature; both [., D].
+
+    The two sides that `model.mix_video` mixes; the same twice where there is no temporal module.
+    """
+    device = model.backbone.device
+    frozen = torch.cat([part.mean(dim=2).flatten(0, 1) for part in views]).to(device)
+    if model.temporal is None:
+        return frozen, frozen
+    return torch.cat([model.temporal(part.flatten(0, 1).to(device)).mean(dim=1) for part in views]), frozen
 
 
 def _apply(model: VideoTextModel, chosen: Blend, start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> None:
