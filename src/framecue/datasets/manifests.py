@@ -45,7 +45,7 @@ def read_jsonl(path: Path, *, report: Report = refuse) -> list[Record]:
         DatasetError: the file or (by the report) a line of it cannot be understood; the message begins with
             "file:line".
     """
-    return _records(path, _jsonl_rows(path, report), report)
+    return _records(path, jsonl_rows(path, report), report)
 
 
 def csv_rows(
@@ -127,7 +127,7 @@ def _check_header(origin: str, header: list[str]) -> list[str]:
     return names
 
 
-def _jsonl_rows(path: Path, report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
+def jsonl_rows(path: Path, report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue

@@ -1,7 +1,8 @@
 """What a reader left out or changed: counted by kind, one line each, with the first example."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 from framecue.errors import DatasetError, UsageError
 
@@ -80,6 +81,8 @@ KINDS: dict[str, _Kind] = {
 class Tally:
     """Counts by kind while one source is read."""
 
+    kinds: ClassVar[Mapping[str, tuple[str, str]]] = KINDS
+
     def __init__(self, source: Path, invalid: Invalid = "drop") -> None:
         if invalid not in get_args(Invalid):
             raise UsageError(f"invalid must be {', '.join(get_args(Invalid))}, found {invalid!r}.")
@@ -99,7 +102,7 @@ class Tally:
             DatasetError: `invalid` is "refuse".
         """
         if self.invalid == "refuse":
-            what = KINDS[kind].one.partition(":")[0]
+            what = self.kinds[kind][0].partition(":")[0]
             raise DatasetError(
                 one_line(f'{origin}: {what}, found {found}. Fix it, or let such entries be left out (invalid="drop").')
             )
@@ -111,9 +114,9 @@ class Tally:
     def lines(self) -> tuple[str, ...]:
         """A line for each kind."""
         return tuple(
-            f"{self.source}: {number} {KINDS[kind].one if number == 1 else KINDS[kind].many}"
+            f"{self.source}: {number} {one if number == 1 else many}"
             f" ({'' if number == 1 else 'first: '}{self._first[kind]})."
-            for kind in KINDS
+            for kind, (one, many) in self.kinds.items()
             if (number := self.count(kind))
         )
 

@@ -1,0 +1,54 @@
+"""What a reader of captions left out or changed: counted by kind, one line each, with the first example."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from framecue.datasets.localization.notes import Tally, one_line
+from framecue.errors import DatasetError
+
+KINDS: dict[str, tuple[str, str]] = {
+    "entry": ("entry cannot be understood: left out", "entries cannot be understood: left out"),
+    "empty": ("caption is empty: left out", "captions are empty: left out"),
+    "silent": ("video has no caption: left out", "videos have no caption: left out"),
+    "unlisted": ("video is in no list: left out", "videos are in no list: left out"),
+    "unasked": ("video is of another part: left out", "videos are of other parts: left out"),
+    "withheld": (
+        "clip's file is missing in the released data: left out as the field does",
+        "clips' files are missing in the released data: left out as the field does",
+    ),
+    "missing": ("video has no file: left out", "videos have no file: left out"),
+    "tidied": (
+        "caption held stray white space or control characters: tidied",
+        "captions held stray white space or control characters: tidied",
+    ),
+    "markup": ("caption holds what looks like markup: kept as it is", "captions hold what looks like markup: kept"),
+    "double": (
+        "caption is given twice for its video: both kept",
+        "captions are given twice for their videos: all kept",
+    ),
+    "twice": ("key is given twice: the captions are joined", "keys are given twice: the captions are joined"),
+    "times": ("video has a part without length: kept whole", "videos have parts without length: kept whole"),
+    "folder": (
+        "video's part is told by its folder's name",
+        "videos' parts are told by their folders' names",
+    ),
+    "file": ("video's part is told by the file's name", "videos' parts are told by the file's name"),
+}
+"""All kinds, in the order in which they are told."""
+
+
+class CaptionNotes(Tally):
+    """Counts by kind while one source of captions is read."""
+
+    kinds: ClassVar[Mapping[str, tuple[str, str]]] = KINDS
+
+    def report(self, error: DatasetError) -> None:
+        """One entry more that cannot be understood.
+
+        Raises:
+            DatasetError: this one, where entries are not to be left out.
+        """
+        message = one_line(str(error))
+        if self.invalid != "drop":
+            raise DatasetError(message) from None
+        self.add("entry", message.removesuffix("."))
