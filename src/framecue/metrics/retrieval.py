@@ -2,25 +2,28 @@
 
 Who competes. Text to video: the video of the text is ranked among all videos. Video to text: the best of the video's
 own captions is ranked among all captions of other videos, so its other captions are no competitors (the convention of
-Collaborative Experts, Liu et al. 2019). A video without captions is a competitor, but no query.
+Collaborative Experts, Liu et al. 2019). CLIP4Clip (Luo et al. 2021, `tensor_video_to_text_sim`) instead ranks it among
+the best captions of the other videos, which is easier where videos have many captions; that is the option
+"caption sets". With one caption a video the two are the same. A video without captions competes, but asks nothing.
 
 Tie policy: equal similarities count as randomly ordered, and the expectation is returned, exactly and without drawing.
 A rank is the mean of the places that it may take, R@K the chance to be among the first K, the median is that of such
-ranks. A constant matrix so scores chance; scorers that look the rank up by equality count tied ranks more than once.
+ranks. A constant matrix so scores chance. Scorers that look the rank up by equality count a tied query once for each
+place; those that count only what is strictly better are the policy "optimistic".
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Matrix = npt.NDArray[np.number]
+from framecue.metrics.query_sets import Array, Integers, Matrix, Revision, Side, check_matrix
 
-TIE_POLICY = "expected rank: equal similarities count as randomly ordered"
+Ties = Literal["expected", "optimistic", "pessimistic"]
+Rivals = Literal["captions", "caption sets"]
 
-_BLOCK_VALUES = 2_000_000
+_LEVELS = (1, 5, 10)
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class DirectionScores:
     Attributes:
         r1, r5, r10: percent of the queries whose match is among the first 1, 5, 10.
         median_rank, mean_rank: of the match; the best is 1.
+        tied_queries: how many have a competitor that is exactly as similar as their match.
     """
 
     r1: float
@@ -38,6 +42,7 @@ class DirectionScores:
     median_rank: float
     mean_rank: float
     num_queries: int
+    tied_queries: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,32 +53,51 @@ class RetrievalScores:
     v2t: DirectionScores
 
     def to_json(self) -> dict[str, float]:
-        """{"t2v/R1": 29.7, "t2v/R5": ..., "t2v/R10", "t2v/MdR", "t2v/MnR", "t2v/queries", "v2t/R1", ...}"""
-        names = ("R1", "R5", "R10", "MdR", "MnR", "queries")
-        sides = {"t2v": self.t2v, "v2t": self.v2t}
-        return {f"{side}/{n}": v for side, scores in sides.items() for n, v in zip(names, _values(scores), strict=True)}
+        """{"t2v/R1": 29.7, "t2v/R5", "t2v/R10", "t2v/MdR", "t2v/MnR", "t2v/queries", "t2v/tied_queries", "v2t/R1"}"""
+        return {
+            f"{direction}/{name}": value
+            for direction, scores in (("t2v", self.t2v), ("v2t", self.v2t))
+            for name, value in {
+                "R1": scores.r1,
+                "R5": scores.r5,
+                "R10": scores.r10,
+                "MdR": scores.median_rank,
+                "MnR": scores.mean_rank,
+                "queries": scores.num_queries,
+                "tied_queries": scores.tied_queries,
+            }.items()
+        }
 
 
-def _values(scores: DirectionScores) -> tuple[float, ...]:
-    return scores.r1, scores.r5, scores.r10, scores.median_rank, scores.mean_rank, scores.num_queries
-
-
-def retrieval_scores(similarity: npt.ArrayLike, truth: npt.ArrayLike | None = None) -> RetrievalScores:
+def retrieval_scores(
+    similarity: npt.ArrayLike,
+    truth: npt.ArrayLike | None = None,
+    *,
+    revision: Revision | None = None,
+    ties: Ties = "expected",
+    rivals: Rivals = "captions",
+) -> RetrievalScores:
     """R@1, R@5, R@10, median and mean rank of both directions.
 
     Args:
         similarity: [N, V], rows texts, columns videos, larger is more alike; any number type, never copied whole.
         truth: int [N], the video of each text; several texts may have one video. None is the diagonal.
+        revision: DSL or QB-Norm, which use a set of queries at test time; such figures are to be marked.
+        ties, rivals: see the head of this module.
 
     Raises:
         ValueError: shapes, types or the range of `truth` do not fit, or a similarity is not finite.
     """
     matrix, videos = checked_similarity(similarity, truth)
-    texts = np.arange(len(videos))
-    t2v = _direction(matrix, texts, videos)
+    t2v, v2t = Side.of(matrix), Side.of(matrix.T)
+    if revision is not None:
+        t2v, v2t = revision.revised(t2v, "t2v"), revision.revised(v2t, "v2t")
     by_video = np.argsort(videos, kind="stable")
-    v2t = _direction(matrix.T, videos[by_video], by_video)
-    return RetrievalScores(t2v, v2t)
+    asking, matching = videos[by_video], by_video
+    if rivals == "caption sets":
+        asking, groups = np.unique(videos, return_inverse=True)
+        v2t, matching = v2t.best_of(groups), np.arange(len(asking))
+    return RetrievalScores(_scores(t2v, np.arange(len(videos)), videos, ties), _scores(v2t, asking, matching, ties))
 
 
 def checked_similarity(similarity: npt.ArrayLike, truth: npt.ArrayLike | None) -> tuple[Matrix, Integers]:
@@ -83,85 +107,66 @@ def checked_similarity(similarity: npt.ArrayLike, truth: npt.ArrayLike | None) -
         ValueError: as `retrieval_scores`.
     """
     matrix = np.asarray(similarity)
-    if matrix.ndim != 2 or matrix.size == 0:
-        raise ValueError(f"similarity must be [texts, videos] and not empty, got {list(matrix.shape)}.")
-    if not (np.issubdtype(matrix.dtype, np.integer) or np.issubdtype(matrix.dtype, np.floating)):
-        raise ValueError(f"similarity must be real numbers, got {matrix.dtype}.")
-    check_finite(matrix, "similarity")
+    check_matrix(matrix, "similarity")
+    num_texts, num_videos = matrix.shape
     if truth is None:
-        if matrix.shape[0] != matrix.shape[1]:
+        if num_texts != num_videos:
             raise ValueError(
-                f"similarity is {matrix.shape[0]} texts x {matrix.shape[1]} videos and has no diagonal; "
-                "give the video of each text as truth."
+                f"similarity of {num_texts} texts and {num_videos} videos has no diagonal; give the video of each text."
             )
-        return matrix, np.arange(len(matrix))
+        return matrix, np.arange(num_texts)
     videos = np.asarray(truth)
-    if videos.shape != matrix.shape[:1]:
-        raise ValueError(f"truth must hold a video for each of the {len(matrix)} texts, got {list(videos.shape)}.")
-    if not np.issubdtype(videos.dtype, np.integer):
-        raise ValueError(f"truth must be integers, the columns of the videos, got {videos.dtype}.")
-    if videos.min() < 0 or videos.max() >= matrix.shape[1]:
-        raise ValueError(f"truth must lie in [0, {matrix.shape[1]}), found {videos.min()} to {videos.max()}.")
+    if videos.shape != (num_texts,):
+        raise ValueError(f"truth must name a video for each of the {num_texts} texts, found {list(videos.shape)}.")
+    if videos.dtype.kind not in "iu":
+        raise ValueError(f"truth must be whole numbers, the columns of the videos, found {videos.dtype}.")
+    if videos.min() < 0 or videos.max() >= num_videos:
+        raise ValueError(
+            f"truth must be columns from 0 to {num_videos - 1}, found {videos.min()} to {videos.max()}; "
+            "count the videos from 0."
+        )
     return matrix, videos.astype(np.int64)
 
 
-def check_finite(matrix: Matrix, name: str) -> None:
-    """Raises:
-    ValueError: a value is NaN or infinite; says how many and where the first is.
-    """
-    bad, first = 0, None
-    for rows in _row_blocks(matrix):
-        wrong = ~np.isfinite(matrix[rows])
-        bad += int(np.count_nonzero(wrong))
-        if bad and first is None:
-            row, column = np.argwhere(wrong)[0]
-            first = f"row {rows.start + row}, column {column}"
-    if bad:
-        raise ValueError(f"{name} must be finite, found {bad} values that are NaN or infinite, the first at {first}.")
-
-
-def _direction(matrix: Matrix, query: Integers, item: Integers) -> DirectionScores:
-    """Scores of the rows of `matrix` [Q, G] as queries for its columns; rows without a match are no queries.
-
-    Args:
-        query, item: int [P], the pairs that belong together; `query` does not decrease.
-    """
-    begin = np.searchsorted(query, np.arange(len(matrix) + 1))
-    better, own_tied, others_tied = (np.zeros(len(matrix), dtype=np.int64) for _ in range(3))
-    for rows in _row_blocks(matrix):
-        block = np.ascontiguousarray(matrix[rows])
-        pairs = slice(begin[rows.start], begin[rows.stop])
-        row, own = query[pairs] - rows.start, block[query[pairs] - rows.start, item[pairs]]
-        best = np.full(len(block), block.min(), dtype=block.dtype)
-        np.maximum.at(best, row, own)
-        better[rows] = np.count_nonzero(block > best[:, None], axis=1)
-        own_tied[rows] = np.bincount(row[own == best[row]], minlength=len(block))
-        others_tied[rows] = np.count_nonzero(block == best[:, None], axis=1) - own_tied[rows]
-    asked = np.diff(begin) > 0
-    return _expected(better[asked], own_tied[asked], others_tied[asked])
-
-
-def _expected(better: Integers, own: Integers, others: Integers) -> DirectionScores:
-    """Expectation over all orders in which each query's `own` matches and `others`, all equal, may follow `better`.
-
-    Of m equal competitors m / (own + 1) come before the first match on average, and the first j places after the better
-    ones hold no match with chance C(m, j) / C(m + own, j).
-    """
+def _scores(side: Side, query: Integers, item: Integers, ties: Ties) -> DirectionScores:
+    """Scores of the pairs [P] of query and item that belong together; `query` does not decrease."""
+    better, own, others = _places(side, query, item)
+    tied = int(np.count_nonzero(others))
+    if ties == "optimistic":
+        others = np.zeros_like(others)
+    if ties == "pessimistic":
+        better, others = better + others, np.zeros_like(others)
     ranks = 1 + better + others / (own + 1)
-    recalls = [100 * float(_chance_within(k - better, own, others).sum()) / len(ranks) for k in (1, 5, 10)]
-    return DirectionScores(recalls[0], recalls[1], recalls[2], float(np.median(ranks)), float(ranks.mean()), len(ranks))
+    count = len(ranks)
+    r1, r5, r10 = (100 * float(_chance_within(level - better, own, others).sum()) / count for level in _LEVELS)
+    return DirectionScores(r1, r5, r10, float(np.median(ranks)), float(ranks.mean()), count, tied)
+
+
+def _places(side: Side, query: Integers, item: Integers) -> tuple[Integers, Integers, Integers]:
+    """For each query that has a match: items better than its best match, matches as good, and others as good."""
+    begin = np.searchsorted(query, np.arange(side.num_queries + 1))
+    better, own, others = (np.zeros(side.num_queries, dtype=np.int64) for _ in range(3))
+    for rows, block in side.blocks():
+        pairs = slice(begin[rows.start], begin[rows.stop])
+        row = query[pairs] - rows.start
+        matches = block[row, item[pairs]]
+        best = np.full(len(block), block.min())
+        np.maximum.at(best, row, matches)
+        better[rows] = np.count_nonzero(block > best[:, None], axis=1)
+        own[rows] = np.bincount(row[matches == best[row]], minlength=len(block))
+        others[rows] = np.count_nonzero(block == best[:, None], axis=1) - own[rows]
+    asked = np.diff(begin) > 0
+    return better[asked], own[asked], others[asked]
 
 
 def _chance_within(places: Integers, own: Integers, others: Integers) -> Array:
-    """Chance that one of the first `places` of own + others, randomly ordered, is an own one, [Q]."""
+    """Chance that one of the first `places` of own + others, randomly ordered, is an own one, [Q].
+
+    Of m competitors m / (own + 1) come before the first own one on average, and the first j places hold none of the own
+    with chance C(m, j) / C(m + own, j), which is multiplied up here.
+    """
     missed = np.ones(len(places))
     for drawn in range(int(places.max(initial=0))):
         left = np.maximum(others - drawn, 0)
         missed *= np.where(drawn < places, left / (left + own), 1.0)
     return 1 - missed
-
-
-def _row_blocks(matrix: Matrix) -> list[slice]:
-    """Consecutive rows that together hold about `_BLOCK_VALUES` values."""
-    step = max(1, _BLOCK_VALUES // matrix.shape[1])
-    return [slice(start, min(start + step, len(matrix))) for start in range(0, len(matrix), step)]
