@@ -17,7 +17,7 @@ from torch import nn
 
 import framecue
 from framecue.backbone import Backbone
-from framecue.config import LocalizationConfig, ModelConfig, SamplingText
+from framecue.config import LocalizationConfig, ModelConfig, SamplingText, TaskName
 from framecue.errors import AdapterError, MakerMismatchError
 from framecue.files import write_bytes, write_text
 from framecue.models.builders import build_localization, build_model
@@ -39,9 +39,10 @@ class AdapterCard(BaseModel):
         sampling: which frames the stored features came from.
         num_views: evaluation windows whose scores are averaged.
         model: prompt layout, temporal module, temperature.
-        class_names: the names it was trained on, in score order.
+        class_names: the names it was trained on, in score order; none where captions were.
         templates, descriptions: handcrafted texts, where the model's embeddings hold a part of them.
         rejection: rule for "none of these", fitted on validation videos; None where there is none.
+        matching: how sure a similarity makes a match, fitted on validation captions; of task retrieval alone.
         localization: sizes of the proposal network, windows, suppression; of task localization alone.
         fusion_weight: how much the class counts in a segment's score, chosen on validation.
         min_score: least score of a segment that is reported, chosen on validation; None = it could not be.
@@ -52,8 +53,8 @@ class AdapterCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format_version: Literal[1, 2, 3] = 3
-    task: Literal["recognition", "localization"] = "recognition"
+    format_version: Literal[1, 2, 3, 4] = 4
+    task: TaskName = "recognition"
     backbone: str
     backbone_hash: str
     preprocessing: str
@@ -64,6 +65,7 @@ class AdapterCard(BaseModel):
     templates: tuple[str, ...] = ()
     descriptions: dict[str, tuple[str, ...]] = {}
     rejection: dict[str, Any] | None = None
+    matching: dict[str, Any] | None = None
     localization: LocalizationConfig | None = None
     fusion_weight: float = Field(default=0.5, gt=0, le=1)
     min_score: float | None = None
