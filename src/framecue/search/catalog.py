@@ -1,0 +1,142 @@
+"""What one version of an index knows of its videos, and which of them a filter lets through."""
+
+import json
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from framecue.errors import MomentIndexError
+from framecue.search.filters import Condition, Filter, as_utc, metadata_test, path_test, type_name
+from framecue.search.rows import stored_path
+from framecue.types import IndexedVideo, MetadataValue
+
+
+class Catalog:
+    """The videos of one version. `keys`: int64 [V], which vectors are whose."""
+
+    def __init__(self, videos: Any) -> None:
+        self._table = videos.combine_chunks()
+        self.keys: npt.NDArray[np.int64] = self._table.column("key").to_numpy()
+        self.durations: npt.NDArray[np.float64] = self._table.column("duration_seconds").to_numpy()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Where each video_id is."""
+        return {video_id: position for position, video_id in enumerate(self._column("video_id"))}
+
+    @cached_property
+    def position_of_key(self) -> dict[int, int]:
+        """Where the video of each key is."""
+        return {key: position for position, key in enumerate(self.keys.tolist())}
+
+    @cached_property
+    def metadata(self) -> list[dict[str, MetadataValue]]:
+        return [json.loads(text) for text in self._column("metadata")]
+
+    @cached_property
+    def columns(self) -> dict[str, str]:
+        """Type of each metadata column."""
+        types: dict[str, set[str]] = {}
+        for metadata in self.metadata:
+            for name, value in metadata.items():
+                types.setdefault(name, set()).add(type(value).__name__)
+        return {name: type_name(types[name]) for name in sorted(types)}
+
+    @cached_property
+    def _dates_us(self) -> npt.NDArray[np.int64]:
+        return np.asarray(self._table.column("date").to_numpy()).astype("datetime64[us]").astype(np.int64)
+
+    @cached_property
+    def _masks(self) -> dict[str, npt.NDArray[np.bool_]]:
+        return {}
+
+    def video(self, position: int) -> IndexedVideo:
+        row = {name: self._table.column(name)[position].as_py() for name in self._table.column_names}
+        return IndexedVideo(
+            video_id=row["video_id"],
+            path=stored_path(row["path"], row["path_bytes"]),
+            size_bytes=row["size_bytes"],
+            mtime_ns=row["mtime_ns"],
+            duration_seconds=row["duration_seconds"],
+            date=row["date"],
+            metadata=json.loads(row["metadata"]),
+        )
+
+    def num_moments(self, position: int) -> int:
+        return int(self._table.column("num_moments")[position].as_py())
+
+    def select(self, where: Filter | None, exclude: Collection[str] = ()) -> npt.NDArray[np.bool_]:
+        """[V], True where a video passes.
+
+        Raises:
+            MomentIndexError: a condition names a column that no video has, or a value of another type.
+        """
+        passes = np.ones(len(self), dtype=bool) if where is None else self._select(where).copy()
+        for position in (self.positions.get(video_id) for video_id in exclude):
+            if position is not None:
+                passes[position] = False
+        return passes
+
+    def _select(self, where: Filter) -> npt.NDArray[np.bool_]:
+        name = repr(where)
+        if name not in self._masks:
+            if len(self._masks) >= 16:
+                self._masks.clear()
+            self._masks[name] = self._evaluate(where)
+        return self._masks[name]
+
+    def _evaluate(self, where: Filter) -> npt.NDArray[np.bool_]:
+        passes = np.ones(len(self), dtype=bool)
+        if where.after is not None:
+            passes &= self._dates_us >= _microseconds(where.after)
+        if where.before is not None:
+            passes &= self._dates_us < _microseconds(where.before)
+        if where.min_duration_seconds is not None:
+            passes &= self.durations >= where.min_duration_seconds
+        if where.max_duration_seconds is not None:
+            passes &= self.durations <= where.max_duration_seconds
+        for condition in where.all_conditions():
+            if len(self):
+                test = metadata_test(condition, self._type_of(condition))
+                _keep(passes, self.metadata, test)
+        if where.path is not None:
+            _keep(passes, self._column("path"), path_test(where.path))
+        return passes
+
+    def _type_of(self, condition: Condition) -> str:
+        if condition.name not in self.columns:
+            there = ", ".join(self.columns) or "none"
+            raise MomentIndexError(
+                f"No video has a metadata column {condition.name!r:.60}; columns there are: {there:.200}."
+            )
+        return self.columns[condition.name]
+
+    def _column(self, name: str) -> list[Any]:
+        return list(self._table.column(name).to_pylist())
+
+
+def same_description(first: IndexedVideo, second: IndexedVideo) -> bool:
+    """Whether nothing that the index holds of them differs."""
+    return _described(first) == _described(second)
+
+
+def _described(video: IndexedVideo) -> tuple[object, ...]:
+    metadata: Mapping[str, MetadataValue] = video.metadata
+    typed = sorted((name, type(value).__name__, value) for name, value in metadata.items())
+    return (video.path, video.size_bytes, video.mtime_ns, video.duration_seconds, video.date, typed)
+
+
+def _keep(passes: npt.NDArray[np.bool_], values: list[Any], test: Any) -> None:
+    """Asks of those that pass so far only."""
+    for position in np.flatnonzero(passes).tolist():
+        passes[position] = test(values[position])
+
+
+def _microseconds(date: Any) -> int:
+    return round(as_utc(date).timestamp() * 1e6)
