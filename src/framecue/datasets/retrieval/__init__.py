@@ -1,7 +1,9 @@
 """Files of text-video retrieval: videos and the captions that say what they show."""
 
 from framecue.datasets.retrieval.caption_set import CaptionSet
-from framecue.datasets.retrieval.reader import CaptionFormat, read_captions
+from framecue.datasets.retrieval.reader import read_captions
+from framecue.datasets.retrieval.splits import hold_out, split_videos
+from framecue.datasets.retrieval.summary import PartSummary, summarize
 from framecue.datasets.retrieval.video_files import match_videos
 
-__all__ = ["CaptionFormat", "CaptionSet", "match_videos", "read_captions"]
+__all__ = ["CaptionSet", "PartSummary", "hold_out", "match_videos", "read_captions", "split_videos", "summarize"]

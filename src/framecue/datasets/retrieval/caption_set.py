@@ -49,6 +49,7 @@ class RawEntry(NamedTuple):
     Attributes:
         captions: a text, or a list of them.
         path: the file, where the source says it.
+        group: kind of caption.
     """
 
     video: Any
@@ -58,6 +59,7 @@ class RawEntry(NamedTuple):
     start: Any = None
     end: Any = None
     path: Path | None = None
+    group: Any = None
 
 
 class _Span(NamedTuple):
@@ -71,6 +73,7 @@ class _Found:
     captions: list[str]
     split: str | None
     path: Path | None
+    group: str | None
     origin: str
 
 
@@ -90,15 +93,18 @@ def gather(entries: Iterable[RawEntry], notes: CaptionNotes) -> tuple[CaptionedV
             known, origin = splits.setdefault(span.video_id, (split, entry.origin))
             if known != split:
                 raise DatasetError(
-                    f"{entry.origin}: video '{_short(span.video_id)}' is in {split or 'no part'} here and in "
+                    f"{entry.origin}: video {_short(span.video_id)} is in {split or 'no part'} here and in "
                     f"{known or 'no part'} at {origin}. Keep a video in one part."
                 )
             captions = list(_checked_captions(entry, notes))
         except DatasetError as error:
             notes.report(error)
             continue
-        video = found.setdefault(span, _Found([], split, entry.path, entry.origin))
+        group = tidy(str(entry.group)) if isinstance(entry.group, str | int) else None
+        video = found.setdefault(span, _Found([], split, entry.path, group, entry.origin))
         video.captions += captions
+        if group != video.group:
+            notes.add("group", f"{entry.origin}, {_short(group)}")
     videos = tuple(_finished(found, notes))
     if not videos:
         raise DatasetError(f"{notes.source} holds no captions. Give a video and a caption for each entry.")
@@ -114,7 +120,7 @@ def _finished(found: dict[_Span, _Found], notes: CaptionNotes) -> Iterator[Capti
             seen: set[str] = set()
             for caption in video.captions:
                 if caption in seen:
-                    notes.add("double", f"{span.video_id}, '{_short(caption)}'")
+                    notes.add("double", f"{span.video_id}, {_short(caption)}")
                 seen.add(caption)
         yield CaptionedVideo(
             span.video_id,
@@ -123,6 +129,7 @@ def _finished(found: dict[_Span, _Found], notes: CaptionNotes) -> Iterator[Capti
             path=video.path,
             start_seconds=span.start_seconds,
             end_seconds=span.end_seconds,
+            group=video.group or None,
             origin=video.origin,
         )
 

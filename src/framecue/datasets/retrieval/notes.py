@@ -12,10 +12,6 @@ KINDS: dict[str, tuple[str, str]] = {
     "silent": ("video has no caption: left out", "videos have no caption: left out"),
     "unlisted": ("video is in no list: left out", "videos are in no list: left out"),
     "unasked": ("video is of another part: left out", "videos are of other parts: left out"),
-    "withheld": (
-        "clip's file is missing in the released data: left out as the field does",
-        "clips' files are missing in the released data: left out as the field does",
-    ),
     "missing": ("video has no file: left out", "videos have no file: left out"),
     "tidied": (
         "caption held stray white space or control characters: tidied",
@@ -27,12 +23,20 @@ KINDS: dict[str, tuple[str, str]] = {
         "captions are given twice for their videos: all kept",
     ),
     "twice": ("key is given twice: the captions are joined", "keys are given twice: the captions are joined"),
-    "times": ("video has a part without length: kept whole", "videos have parts without length: kept whole"),
-    "folder": (
-        "video's part is told by its folder's name",
-        "videos' parts are told by their folders' names",
+    "times": (
+        "sentence has times that are none: kept without its segment",
+        "sentences have times that are none: kept without their segments",
     ),
-    "file": ("video's part is told by the file's name", "videos' parts are told by the file's name"),
+    "group": (
+        "video has captions of several groups: the first counts",
+        "videos have captions of several groups: the first counts",
+    ),
+    "folder": ("entry's part is told by a folder's name", "entries' parts are told by folders' names"),
+    "file": ("file's part is told by its name", "files' parts are told by their names"),
+    "second": (
+        "file annotates the videos of another anew: not read",
+        "files annotate the videos of others anew: not read",
+    ),
 }
 """All kinds, in the order in which they are told."""
 
@@ -41,6 +45,13 @@ class CaptionNotes(Tally):
     """Counts by kind while one source of captions is read."""
 
     kinds: ClassVar[Mapping[str, tuple[str, str]]] = KINDS
+
+    def add(self, kind: str, example: str) -> None:
+        """One more of `kind`; of an example's origin the part is told that the source's path does not."""
+        for prefix, told in ((f"{self.source}:", "line "), (f"{self.source}/", ""), (f"{self.source}, ", "")):
+            if example.startswith(prefix):
+                example = told + example.removeprefix(prefix)
+        super().add(kind, example)
 
     def report(self, error: DatasetError) -> None:
         """One entry more that cannot be understood.
