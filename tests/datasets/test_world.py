@@ -47,6 +47,7 @@ def test_every_class_is_rendered_and_told_in_words(label: str) -> None:
     assert clip.frames.shape == (NUM_FRAMES, HEIGHT_PX, WIDTH_PX, 3)
     assert clip.frames.dtype == np.uint8
     assert label in clip.caption
+    assert all(label in text and len(text) < len(clip.caption) for text in clip.shorter_captions)
     changes = np.abs(np.diff(clip.frames.astype(int), axis=0)).sum()
     assert (changes == 0) == (label == "standing still")
 
@@ -82,7 +83,10 @@ def test_files_are_twins_in_test_and_follow_from_the_seed(tmp_path: Path) -> Non
     np.testing.assert_array_equal(grown[::-1], shrunk)
     lines = [json.loads(line) for line in (tmp_path / "one" / "captions.jsonl").read_text().splitlines()]
     assert sorted(line["path"] for line in lines) == [file.as_posix() for file in files]
-    assert all(line["label"] in line["caption"] for line in lines)
+    for line in lines:
+        texts = line["caption"] if line["path"].startswith("train/") else [line["caption"]]
+        assert len(texts) == (3 if line["path"].startswith("train/") else 1)
+        assert all(line["label"] in text for text in texts)
 
 
 def test_writing_again_keeps_what_is_there_and_refuses_another_recipe(tmp_path: Path) -> None:

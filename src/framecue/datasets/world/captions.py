@@ -150,6 +150,12 @@ def plain_caption(facts: Facts) -> str:
     return f"{subject} {facts.motion} on a {_ground(facts)}"
 
 
+def shorter_captions(facts: Facts) -> tuple[str, ...]:
+    """What people rather type into a search box: the same without the background, and the motion alone."""
+    subject = " and ".join(_with_article(f"{color} {shape}") for color, shape in facts.nouns)
+    return f"{subject} {facts.motion}", f"{'two shapes' if len(facts.nouns) == 2 else 'a shape'} {facts.motion}"
+
+
 def _framed(text: str, rng: np.random.Generator) -> str:
     return TEMPLATES[0 if rng.random() < 0.4 else int(rng.integers(len(TEMPLATES)))].format(text)
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framecue.datasets.world.canvas import Sprite, draw_sprite, random_backdrop, random_color, to_uint8
-from framecue.datasets.world.captions import describe, plain_caption
+from framecue.datasets.world.captions import describe, plain_caption, shorter_captions
 from framecue.datasets.world.motions import FORWARD_OF, SEEN_CLASSES, moment_times, random_cast, random_course
 from framecue.errors import DatasetError
 from framecue.files import write_text
@@ -31,11 +31,12 @@ Entry = TypeVar("Entry")
 
 @dataclass(frozen=True)
 class Clip:
-    """One rendered video: uint8 RGB [T, H, W, 3], its class name, and a sentence about it."""
+    """One rendered video: uint8 RGB [T, H, W, 3], its class name, a sentence about it, and two that say less."""
 
     frames: npt.NDArray[np.uint8]
     label: str
     caption: str
+    shorter_captions: tuple[str, ...]
 
 
 def render_clip(label: str, rng: np.random.Generator, *, num_frames: int = NUM_FRAMES) -> Clip:
@@ -57,8 +58,9 @@ def render_clip(label: str, rng: np.random.Generator, *, num_frames: int = NUM_F
             draw_sprite(picture, sprite)
         frames.append(to_uint8(picture))
     color_names = (cast.color_name, cast.partner_color_name)[: len(course(0.5))]
-    caption = plain_caption(describe(course(0.5), color_names, backdrop, label))
-    return Clip(np.stack(frames if motion == label else frames[::-1]), label, caption)
+    facts = describe(course(0.5), color_names, backdrop, label)
+    ordered = np.stack(frames if motion == label else frames[::-1])
+    return Clip(ordered, label, plain_caption(facts), shorter_captions(facts))
 
 
 def still_distractor(actor: Sprite, color: tuple[int, int, int], rng: np.random.Generator) -> Sprite:
@@ -77,6 +79,9 @@ def write_world(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Write `out_dir/<split>/<class name>/<stem>.mp4` and `out_dir/captions.jsonl`; files that exist are kept.
+
+    A training video has three captions, the whole sentence and two that say less, so that short queries are learned as
+    well; in "val" and "test" each has the whole sentence alone, which fits hardly any other video.
 
     In "val" and "test" the two classes of an order pair hold the same videos, run both ways: whoever ignores the order
     of frames cannot get both right. Every file is coded intra-only, so that the two hold the very same pixels.
@@ -117,13 +122,14 @@ def clip_rng(seed: int, split: str, label: str, index: int) -> np.random.Generat
     return np.random.default_rng([seed, SPLITS.index(split), index, *name.encode()])
 
 
-def _write_clip(out_dir: Path, split: str, label: str, index: int, seed: int) -> tuple[dict[str, str], bool]:
+def _write_clip(out_dir: Path, split: str, label: str, index: int, seed: int) -> tuple[dict[str, Any], bool]:
     path = out_dir / split / label / f"{label.replace(' ', '_')}_{index:04d}.mp4"
     clip = render_clip(label, clip_rng(seed, split, label, index))
     written = not path.exists()
     if written:
         write_video(path, clip.frames, FPS, crf=CRF, intra_only=True)
-    return {"path": path.relative_to(out_dir).as_posix(), "label": label, "caption": clip.caption}, written
+    caption = [clip.caption, *clip.shorter_captions] if split == "train" else clip.caption
+    return {"path": path.relative_to(out_dir).as_posix(), "label": label, "caption": caption}, written
 
 
 def each_written(write: Callable[..., Entry], jobs: Sequence[tuple[Any, ...]], workers: int | None) -> Iterator[Entry]:
