@@ -1,66 +1,80 @@
 """Parts for captioned videos that come without: by the hash of each video's id, so that no video ever changes sides."""
 
 import hashlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from framecue.datasets.retrieval.caption_set import CaptionSet
 from framecue.errors import DatasetError, UsageError
-from framecue.types import CaptionedVideo
 
 
 def split_videos(
-    videos: Iterable[CaptionedVideo], *, seed: int = 0, val_share: float = 0.1, test_share: float = 0.1
-) -> tuple[CaptionedVideo, ...]:
-    """The videos, those without a part given one. All captions and segments of one video are in one part.
+    captions: CaptionSet, *, val_fraction: float = 0.1, test_fraction: float = 0.1, seed: int = 0
+) -> CaptionSet:
+    """The set with a part for each video, and a note of what was parted.
 
-    Each id's place between 0 and 1 follows from the seed and the id alone, so that videos added later move none of the
-    others from training to the test. A part that is asked for has at least one video: the one nearest to its places.
+    A source without parts is split into train, val and test. One with parts but without val, as MSR-VTT's 9k and 7k,
+    gives up a part of its training videos for it, never of the test. All captions and segments of a video are in one
+    part. Each id's place between 0 and 1 follows from the seed and the id alone, so that videos added later move no
+    other from training to the test; a part that is asked for has at least one video, the one nearest to its places.
+
+    Args:
+        val_fraction: of the videos that are parted; 0 = no val.
+        test_fraction: used only where the source has no parts at all.
 
     Raises:
-        DatasetError: there are fewer videos than parts.
-        UsageError: the shares are negative, or leave nothing for training.
+        DatasetError: some videos have a part and some have none, or there are fewer videos than parts.
+        UsageError: the fractions are negative, or leave nothing for training.
     """
-    videos = list(videos)
-    if not (val_share >= 0 and test_share >= 0 and val_share + test_share < 1):
+    if not (val_fraction >= 0 and test_fraction >= 0 and val_fraction + test_fraction < 1):
         raise UsageError(
-            f"val_share and test_share must be 0 or more and below 1 together, found {val_share:g} and {test_share:g}."
+            "val_fraction and test_fraction must be 0 or more and below 1 together, found "
+            f"{val_fraction:g} and {test_fraction:g}."
         )
-    ids = {video.video_id for video in videos if video.split is None}
-    parts = _parts(ids, seed, {"test": test_share, "val": val_share}) if ids else {}
-    return tuple(replace(video, split=parts[video.video_id]) if video.split is None else video for video in videos)
+    given = {video.split for video in captions.videos}
+    if None in given and len(given) > 1:
+        example = next(video for video in captions.videos if video.split is None)
+        number = sum(video.split is None for video in captions.videos)
+        raise DatasetError(
+            f"{example.origin}: {number} of {len(captions.videos)} videos are in no part while others are, first "
+            f"'{example.video_id}'. Name the part of every video, or of none."
+        )
+    if given == {None}:
+        return _parted(captions, None, {"test": test_fraction, "val": val_fraction}, seed)
+    if "val" in given or "train" not in given or val_fraction == 0:
+        return captions
+    return _parted(captions, "train", {"val": val_fraction}, seed)
 
 
-def hold_out(
-    videos: Iterable[CaptionedVideo], *, share: float, seed: int = 0, out_of: str = "train", part: str = "val"
-) -> tuple[CaptionedVideo, ...]:
-    """The videos with a share of those of one part moved to another, as 9k and 7k of MSR-VTT need for validation.
-
-    Raises:
-        DatasetError: `out_of` has fewer than two videos.
-        UsageError: the share is not between 0 and 1.
-    """
-    videos = list(videos)
-    if not 0 <= share < 1:
-        raise UsageError(f"share must be from 0 up to but not 1, found {share:g}.")
-    ids = {video.video_id for video in videos if video.split == out_of}
-    held = {video_id for video_id, name in _parts(ids, seed, {part: share}).items() if name == part}
-    return tuple(
-        replace(video, split=part) if video.split == out_of and video.video_id in held else video for video in videos
+def _parted(captions: CaptionSet, whole: str | None, shares: Mapping[str, float], seed: int) -> CaptionSet:
+    """The set with the videos of the part `whole` parted by the shares; the rest of them is for training."""
+    ids = {video.video_id for video in captions.videos if video.split == whole}
+    try:
+        part_of = _parts(ids, seed, {part: share for part, share in shares.items() if share > 0})
+    except DatasetError as error:
+        raise DatasetError(f"{captions.source}: {error}") from None
+    videos = tuple(
+        replace(video, split=part_of[video.video_id]) if video.split == whole else video for video in captions.videos
     )
+    count = Counter(part_of.values())
+    what = "no video is in a part" if whole is None else "there is no part for validation"
+    parts = ", ".join(f"{part} {count[part]:,}" for part in ("train", "val", "test") if count[part])
+    note = f"{captions.source}: {what}: {len(ids):,} videos were parted by seed {seed} into {parts}."
+    return replace(captions, videos=videos, notes=(*captions.notes, note))
 
 
-def _parts(ids: Iterable[str], seed: int, shares: dict[str, float]) -> dict[str, str]:
+def _parts(ids: Iterable[str], seed: int, shares: Mapping[str, float]) -> dict[str, str]:
     """The part of each id: the shares lie side by side from 0 up, "train" has the rest."""
     places = sorted((_place(video_id, seed), video_id) for video_id in ids)
-    asked = {name: share for name, share in shares.items() if share > 0}
-    if len(places) <= len(asked):
+    if len(places) <= len(shares):
         raise DatasetError(
-            f"{len(places)} videos cannot be parted into {' and '.join([*asked, 'train'])}: each needs one. Add videos, "
-            "or name their parts in the file."
+            f"{len(places)} videos cannot be parted into {' and '.join([*shares, 'train'])}, each needs one. Add "
+            "videos, or name their parts in the file."
         )
     found: dict[str, str] = {}
     first, bound = 0, 0.0
-    for number_left, (name, share) in zip(range(len(asked), 0, -1), asked.items(), strict=True):
+    for number_left, (name, share) in zip(range(len(shares), 0, -1), shares.items(), strict=True):
         bound += share
         last = sum(place < bound for place, _ in places)
         last = min(max(last, first + 1), len(places) - number_left)
