@@ -1,4 +1,4 @@
-"""framecue score detections | proposals"""
+"""framecue score detections | proposals | retrieval | moments"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -123,6 +123,99 @@ def proposals(
         print_json(scored)
     else:
         print_proposals(scored)
+
+
+@app.command()
+def retrieval(
+    matrix: Annotated[
+        Path, typer.Option(metavar="FILE", help=".npy file of similarities, rows texts, columns videos.")
+    ],
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The video of each text as column from 0: .npy, .json list, or .txt with one a line.",
+            show_default="the diagonal",
+        ),
+    ] = None,
+    columns_are_texts: Annotated[
+        bool, typer.Option("--columns-are-texts", help="Rows are videos, columns texts.")
+    ] = False,
+    dsl: Annotated[
+        float | None,
+        typer.Option(metavar="T", help="Dual softmax at this temperature; uses the whole query set at test time."),
+    ] = None,
+    query_bank: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="QB-Norm: .npy file of other texts by the same videos, or 'test' for the queries themselves.",
+        ),
+    ] = None,
+    bank_temperature: Annotated[float, typer.Option(metavar="T", help="Of QB-Norm.")] = 0.05,
+    ties: Annotated[
+        Literal["expected", "optimistic", "pessimistic"],
+        typer.Option(help="Where a rival is exactly as similar as the match: random order, or match first or last."),
+    ] = "expected",
+    caption_sets: Annotated[
+        bool,
+        typer.Option("--caption-sets", help="Video to text among the best captions of the videos, as CLIP4Clip does."),
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """R@1, R@5, R@10, median and mean rank of a similarity matrix, text to video and video to text.
+
+    A video may have many texts; video to text then counts the best of its own, among the texts of other videos. Equal
+    similarities count as randomly ordered, and the expectation is given. DSL and QB-Norm are marked in the results:
+    figures with them are not comparable with figures without.
+    """
+    from framecue.cli.score_tables import print_retrieval
+    from framecue.tasks.score_retrieval import score_retrieval
+
+    scored = score_retrieval(
+        matrix,
+        truth,
+        columns_are_texts=columns_are_texts,
+        dsl=dsl,
+        query_bank=query_bank,
+        bank_temperature=bank_temperature,
+        ties=ties,
+        rivals="caption sets" if caption_sets else "captions",
+    )
+    if json:
+        print_json(scored)
+    else:
+        print_retrieval(scored)
+
+
+@app.command()
+def moments(
+    ground_truth: Annotated[
+        Path, typer.Option(metavar="GT", help="QVHighlights JSONL, Charades-STA text or ActivityNet Captions JSON.")
+    ],
+    predictions: Annotated[
+        Path, typer.Option(metavar="FILE", help="JSONL with qid, or vid and query, and pred_relevant_windows.")
+    ],
+    tiou: Tiou = "activitynet",
+    max_predictions: Annotated[int, typer.Option(min=1, help="So many of each sentence count.")] = 10,
+    json: AsJson = False,
+) -> None:
+    """Recall and mean average precision of moments found by sentences, and highlight detection where files have it.
+
+    Equal to the evaluator of QVHighlights, which judges the first prediction of the file for R1 and the first ten for
+    mAP; a sentence without a prediction counts as missed. Short, middle and long are segments up to 10 s, up to 30 s
+    and above.
+    """
+    from framecue.cli.score_tables import print_moments
+    from framecue.tasks.score_moments import score_moments
+
+    scored = score_moments(
+        ground_truth, predictions, tiou_thresholds=_thresholds(tiou), max_predictions=max_predictions
+    )
+    if json:
+        print_json(scored)
+    else:
+        print_moments(scored)
 
 
 def _thresholds(text: str) -> tuple[float, ...]:

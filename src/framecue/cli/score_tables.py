@@ -37,6 +37,62 @@ def print_proposals(scored: Mapping[str, Any]) -> None:
     _print_remarks(scored, "proposals")
 
 
+def print_retrieval(scored: Mapping[str, Any]) -> None:
+    """Both directions, how the figures were made, and what readers have to know."""
+    used = scored["protocol"]["post_processing"]
+    names = ("R1", "R5", "R10", "MdR", "MnR")
+    rows = [
+        (title, *(f"{scored[f'{way}/{name}']:.2f}" for name in names), str(scored[f"{way}/queries"]))
+        for title, way in (("text to video", "t2v"), ("video to text", "v2t"))
+    ]
+    title = "retrieval" if used is None else f"retrieval with {used['method']}, which uses {used['uses']}"
+    _print(title, ("direction", "R@1 %", "R@5 %", "R@10 %", "median rank", "mean rank", "queries"), rows)
+    matrix, truth = scored["matrix"], scored["truth"]
+    low, high = truth["captions_per_video"]
+    per_video = f"{low}" if low == high else f"{low} to {high}"
+    _print_lines(
+        f"{matrix['file']}: {matrix['texts']} texts, {matrix['videos']} videos.",
+        f"truth: {truth['file'] or 'the diagonal'}; texts of a video: {per_video}.",
+        f"ties: {scored['protocol']['ties']}.",
+        f"video to text: {scored['protocol']['video_to_text']}.",
+        *(
+            []
+            if used is None
+            else [f"temperature {used['temperature']:g}, directions {', '.join(used['directions'])}."]
+        ),
+        *scored["notes"],
+    )
+
+
+def print_moments(scored: Mapping[str, Any]) -> None:
+    """Figures by length of the segments and by threshold, and highlight detection if it was scored."""
+    by_length = [(name, scored[name]) for name in ("full", "long", "middle", "short") if scored[name]]
+    rows = [
+        (name, *(f"{value:.2f}" for value in (one["MR-mAP"]["average"], one["MR-mIoU"])), *map(str, counts))
+        for name, one in by_length
+        for counts in [(one["queries"], one["segments"])]
+    ]
+    _print("moment retrieval by length of the segments", ("length", "mAP %", "mIoU %", "queries", "segments"), rows)
+    full = scored["full"]
+    by_tiou = [
+        (f"{float(name):.2f}", *(f"{full[measure][name]:.2f}" for measure in ("MR-R1", "MR-R5", "MR-mAP")))
+        for name in full["MR-R1"]
+    ]
+    _print("all segments", ("tIoU", "R@1 %", "R@5 %", "mAP %"), by_tiou)
+    levels = [(name.removeprefix("HL-min-"), one) for name, one in scored.items() if name.startswith("HL-min-")]
+    if levels:
+        lines = [(name, f"{one['HL-mAP']:.2f}", f"{one['HL-Hit1']:.2f}") for name, one in levels]
+        _print("highlight detection", ("rated at least", "mAP %", "Hit@1 %"), lines)
+    truth, found, protocol = scored["ground_truth"], scored["predictions"], scored["protocol"]
+    _print_lines(
+        f"{truth['file']}: {truth['queries']} sentences, {truth['segments']} segments.",
+        f"{found['file']}: predictions for {found['matched']} sentences, of each the first "
+        f"{protocol['max_predictions']}.",
+        f"counted as by {protocol['evaluator']}; sentences without prediction {protocol['without_prediction']}.",
+        *scored["notes"],
+    )
+
+
 def _print_errors(errors: Mapping[str, Any]) -> None:
     depth, gains = errors["judged_per_segment"], errors["gain_if_removed"]
     best, judged = errors["predictions_by_rank"][0], errors["predictions"]
@@ -101,16 +157,19 @@ def _bin_name(one: Mapping[str, Any], unit: str) -> str:
 
 def _print_remarks(scored: Mapping[str, Any], what: str) -> None:
     """What was scored, outside data that was used, and all that was left out or is doubtful."""
-    from rich.console import Console
-
     truth, guesses = scored["ground_truth"], scored[what]
     outside = guesses["external_data"]
-    lines = [
+    _print_lines(
         f"{truth['file']}: {truth['videos']} videos, {truth['segments']} segments, {truth['labels']} labels.",
         f"{guesses['file']}: {guesses['segments']} {what} for {guesses['videos']} videos.",
         f"external data: {json.dumps(outside) if outside else 'none declared by the file'}",
         *scored["notes"],
-    ]
+    )
+
+
+def _print_lines(*lines: str) -> None:
+    from rich.console import Console
+
     console = Console()
     for line in lines:
         console.print(printable(line), soft_wrap=True, markup=False, highlight=False)
