@@ -208,3 +208,14 @@ def test_a_single_endless_word_is_cut_within(tiny_backbone):
 def test_captions_that_fit_stay_as_they_are(tiny_backbone):
     assert fit_texts(tiny_backbone, ["  two   spaces "], room=40) == (["  two   spaces "], 0)
     assert fit_texts(tiny_backbone, [], room=40) == ([], 0)
+
+
+def test_groups_are_measured_against_the_whole_gallery():
+    matrix = np.array([[3, 9, 0, 0], [9, 3, 0, 0], [0, 0, 5, 0], [8, 8, 8, 9]], dtype=np.float32)
+    even = retrieval_scores(matrix, about=np.array([True, False, True, False]))
+    assert (even.t2v.num_queries, even.v2t.num_queries) == (2, 2)
+    assert (even.t2v.r1, even.v2t.r1) == (50, 0)  # text 3 competes for the videos 0 and 2
+    with pytest.raises(ValueError, match="about must be bool \\[4\\]"):
+        retrieval_scores(matrix, about=np.array([1, 0, 1, 0]))
+    with pytest.raises(ValueError, match="found none"):
+        retrieval_scores(matrix[:2], np.array([0, 1]), about=np.array([False, False, True, True]))

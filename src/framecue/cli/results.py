@@ -3,13 +3,20 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from framecue.cli.common import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 def print_results(results: Mapping[str, Any]) -> None:
     """One table for the reported part, one for held-out names if there are any; methods side by side."""
-    (_print_localization if results["protocol"]["task"] == "localization" else _print_recognition)(results)
+    printers = {
+        "recognition": _print_recognition,
+        "localization": _print_localization,
+        "retrieval": _print_retrieval,
+    }
+    printers[results["protocol"]["task"]](results)
 
 
 def _titles(protocol: Mapping[str, Any]) -> dict[str, str]:
@@ -57,7 +64,7 @@ def _print_localization(results: Mapping[str, Any]) -> None:
 
 def _print_doubts(console: "Console", results: Mapping[str, Any]) -> None:
     protocol = results["protocol"]
-    if not results[protocol["part"]]:
+    if not results[protocol["part"]] and "classes_seen_in_training" in protocol:
         console.print(
             "Nothing was measured on trained names: neither a test nor a validation video shows one.", soft_wrap=True
         )
@@ -115,6 +122,56 @@ def _print_recognition(results: Mapping[str, Any]) -> None:
         "B-I frozen backbone with templates, B-II linear probe.",
         soft_wrap=True,
     )
+
+
+RETRIEVAL_COLUMNS = ("R@1 %", "R@5 %", "R@10 %", "median rank", "mean rank")
+_RETRIEVAL_KEYS = ("R1", "R5", "R10", "MdR", "MnR")
+
+
+def _print_retrieval(results: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    protocol = results["protocol"]
+    part = protocol["part"]
+    size = f"{part}, {protocol['num_videos']} videos, {protocol['num_captions']} captions"
+    for side, title in (("t2v", "text to video"), ("v2t", "video to text")):
+        table = Table(title=f"{title}: {size}", title_justify="left")
+        table.add_column("method", overflow="fold")
+        for column in RETRIEVAL_COLUMNS:
+            table.add_column(column, justify="right", overflow="fold")
+        for method, numbers in results[part].items():
+            table.add_row(method, *(f"{numbers[f'{side}/{key}']:.1f}" for key in _RETRIEVAL_KEYS))
+        if results[part]:
+            console.print(table)
+    _print_groups(console, results[part])
+    for line in protocol["notes"]:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    if not results[part]:
+        console.print("Nothing was measured: there is neither a test nor a validation video.", soft_wrap=True)
+    _print_doubts(console, results)
+    console.print(
+        f"seed {results['seed']}, {protocol['views']} views, loss {protocol['loss']}, ties: {protocol['ties']}, "
+        f"normalization over the query set: {protocol['query_set_normalization']}.",
+        soft_wrap=True,
+    )
+
+
+def _print_groups(console: "Console", measured: Mapping[str, Any]) -> None:
+    """R@1 of both directions by kind of caption, where the source names kinds."""
+    from rich.table import Table
+
+    if not all("groups" in numbers for numbers in measured.values()) or not measured:
+        return
+    table = Table(title="R@1 % by group of captions, among all: text to video, video to text", title_justify="left")
+    table.add_column("group", overflow="fold")
+    for method in measured:
+        table.add_column(method, justify="right", overflow="fold")
+    for group in next(iter(measured.values()))["groups"]:
+        cells = [numbers["groups"][group] for numbers in measured.values()]
+        table.add_row(printable(group), *(f"{cell['t2v/R1']:.1f}, {cell['v2t/R1']:.1f}" for cell in cells))
+    console.print(table)
 
 
 def _rejection_line(rejection: Mapping[str, Any]) -> str:

@@ -1,14 +1,14 @@
-"""framecue train recognition|localization --config RUN.yaml [key=value ...]"""
+"""framecue train recognition|localization|retrieval --config RUN.yaml [key=value ...]"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from framecue.cli.common import exit_for_skipped, note, print_json, progress_bars
 
 if TYPE_CHECKING:
-    from framecue.config import RunConfig
+    from framecue.config import RunConfig, TaskName
 
 app = typer.Typer(no_args_is_help=True, help="Train an adapter; one YAML file per run.")
 
@@ -70,18 +70,33 @@ def localization(
     _train("localization", config, overrides, restart=restart, json=json)
 
 
-def _train(
-    task: Literal["recognition", "localization"], path: Path, overrides: list[str] | None, *, restart: bool, json: bool
+@app.command()
+def retrieval(
+    config: _Config,
+    overrides: _Overrides = None,
+    restart: _Restart = False,
+    keys: _Keys = False,
+    json: _Json = False,
 ) -> None:
+    """Train text-video retrieval: videos found by sentences, on videos with captions.
+
+    Extracts what is missing, trains, chooses weights on val, measures both directions on test beside frozen CLIP. Run
+    it again after an interruption: it goes on.
+    """
+    _train("retrieval", config, overrides, restart=restart, json=json)
+
+
+def _train(task: "TaskName", path: Path, overrides: list[str] | None, *, restart: bool, json: bool) -> None:
     run = _load(task, path, overrides)  # a wrong key is told before torch is imported
 
     from framecue.training.localization import train_localization
     from framecue.training.recognition import RunProgress, train_recognition
+    from framecue.training.retrieval import train_retrieval
 
+    trainers = {"recognition": train_recognition, "localization": train_localization, "retrieval": train_retrieval}
     with progress_bars() as bars:
         progress = RunProgress(extraction=bars.extraction, step=bars.step, note=note)
-        train = train_recognition if task == "recognition" else train_localization
-        result = train(run, restart=restart, progress=progress)
+        result = trainers[task](run, restart=restart, progress=progress)
     if json:
         print_json(result.results)
     else:
@@ -92,17 +107,22 @@ def _train(
     exit_for_skipped(result.skipped)
 
 
-def _load(task: Literal["recognition", "localization"], path: Path, overrides: list[str] | None) -> "RunConfig":
-    from framecue.config import LocalizationConfig, load_config
+def _load(task: "TaskName", path: Path, overrides: list[str] | None) -> "RunConfig":
+    from framecue.config import LocalizationConfig, RetrievalConfig, load_config
     from framecue.errors import UsageError
 
     run = load_config(path, overrides or [])
-    if run.task == task == "recognition" and run.localization != LocalizationConfig():
-        raise UsageError(
-            f"Config {path} has keys of localization, which recognition does not read; say "
-            "`framecue train localization`, or remove them."
-        )
     if run.task == task:
+        given = {
+            "localization": run.localization != LocalizationConfig(),
+            "retrieval": run.retrieval != RetrievalConfig(),
+        }
+        foreign = next((name for name, there in given.items() if there and name != task), None)
+        if foreign is not None:
+            raise UsageError(
+                f"Config {path} has keys of {foreign}, which {task} does not read; say `framecue train {foreign}`, or "
+                "remove them."
+            )
         return run
     if "task" in run.model_fields_set:
         raise UsageError(

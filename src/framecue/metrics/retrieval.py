@@ -76,6 +76,7 @@ def retrieval_scores(
     revision: Revision | None = None,
     ties: Ties = "expected",
     rivals: Rivals = "captions",
+    about: npt.ArrayLike | None = None,
 ) -> RetrievalScores:
     """R@1, R@5, R@10, median and mean rank of both directions.
 
@@ -84,11 +85,13 @@ def retrieval_scores(
         truth: int [N], the video of each text; several texts may have one video. None is the diagonal.
         revision: DSL or QB-Norm, which use a set of queries at test time; such figures are to be marked.
         ties, rivals: see the head of this module.
+        about: bool [V]; only these videos and their texts ask, all the others still compete. None is all.
 
     Raises:
         ValueError: shapes, types or the range of `truth` do not fit, or a similarity is not finite.
     """
     matrix, videos = checked_similarity(similarity, truth)
+    wanted = _wanted(about, matrix.shape[1], videos)
     t2v, v2t = Side.of(matrix), Side.of(matrix.T)
     if revision is not None:
         t2v, v2t = revision.revised(t2v, "t2v"), revision.revised(v2t, "v2t")
@@ -97,7 +100,19 @@ def retrieval_scores(
     if rivals == "caption sets":
         asking, groups = np.unique(videos, return_inverse=True)
         v2t, matching = v2t.best_of(groups), np.arange(len(asking))
-    return RetrievalScores(_scores(t2v, np.arange(len(videos)), videos, ties), _scores(v2t, asking, matching, ties))
+    texts, kept = np.flatnonzero(wanted[videos]), wanted[asking]
+    return RetrievalScores(_scores(t2v, texts, videos[texts], ties), _scores(v2t, asking[kept], matching[kept], ties))
+
+
+def _wanted(about: npt.ArrayLike | None, num_videos: int, videos: Integers) -> npt.NDArray[np.bool_]:
+    if about is None:
+        return np.ones(num_videos, dtype=bool)
+    wanted = np.asarray(about)
+    if wanted.dtype != bool or wanted.shape != (num_videos,):
+        raise ValueError(f"about must be bool [{num_videos}], found {wanted.dtype} {list(wanted.shape)}.")
+    if not wanted[videos].any():
+        raise ValueError("about must hold for a video with a text, found none.")
+    return wanted
 
 
 def checked_similarity(similarity: npt.ArrayLike, truth: npt.ArrayLike | None) -> tuple[Matrix, Integers]:

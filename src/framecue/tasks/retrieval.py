@@ -211,7 +211,7 @@ def fit_texts(backbone: Backbone, texts: Sequence[str], *, room: int) -> tuple[l
     lengths = _num_tokens(backbone, texts)
     fitted = list(texts)
     too_long = np.flatnonzero(lengths > room)
-    for row in too_long:
+    for row in too_long.tolist():
         fitted[row] = _cut(backbone, texts[row], room)
     return fitted, len(too_long)
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from framecue.config import RunConfig
 from framecue.datasets.feature_set import view_batch
-from framecue.metrics.retrieval import TIE_POLICY, retrieval_scores
+from framecue.metrics.retrieval import retrieval_scores
 from framecue.models.video_text import VideoTextModel
 from framecue.tasks.blend import Blend, Lists, video_sides
 from framecue.tasks.evaluation import method_name
@@ -43,7 +43,7 @@ def evaluate_retrieval(config: RunConfig, model: VideoTextModel, data: Retrieval
             "part_chose_the_weights": part == "val",
             "views": config.evaluate.views,
             "loss": "both directions" if config.retrieval.symmetric else "video to text",
-            "ties": TIE_POLICY,
+            "ties": "expected rank",
             "query_set_normalization": "none",
             "num_train_videos": len(data.train),
             "num_val_videos": len(data.val),

@@ -10,6 +10,7 @@ from framecue.models.adapter import CARD, load_whole_adapter, read_card
 from framecue.models.localization import LocalizationModel
 from framecue.training.localization import evaluate_localization_adapter
 from framecue.training.recognition import RunProgress, RunResult, evaluate_recognition_adapter, load_run_backbone
+from framecue.training.retrieval import evaluate_retrieval_adapter
 
 
 def evaluate_adapter(folder: str | Path, *, progress: RunProgress | None = None) -> RunResult:
@@ -38,4 +39,6 @@ def evaluate_adapter(folder: str | Path, *, progress: RunProgress | None = None)
     model = load_whole_adapter(folder, load_run_backbone(config), card)
     if isinstance(model, LocalizationModel):
         return evaluate_localization_adapter(config, card, model, folder, progress)
+    if card.task == "retrieval":
+        return evaluate_retrieval_adapter(config, card, model, folder, progress)
     return evaluate_recognition_adapter(config, card, model, folder, progress)

@@ -13,6 +13,7 @@ from framecue.datasets.world.motions import (
     order_blind_ceiling,
     order_pairs,
 )
+from framecue.datasets.world.retrieval import write_caption_list
 from framecue.datasets.world.stills import Still, random_still
 from framecue.datasets.world.untrimmed import (
     UNTRIMMED_SEEN_CLASSES,
@@ -35,6 +36,7 @@ __all__ = [
     "random_still",
     "render_clip",
     "render_untrimmed",
+    "write_caption_list",
     "write_long_untrimmed",
     "write_untrimmed",
     "write_world",

@@ -1,0 +1,162 @@
+"""A whole retrieval run: config -> captioned videos -> features -> adapter -> results."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from framecue.backbone import Backbone
+from framecue.config import RunConfig, save_config
+from framecue.files import write_text
+from framecue.models.adapter import AdapterCard, make_card, save_adapter
+from framecue.models.builders import build_model
+from framecue.models.handcrafted import Handcrafted
+from framecue.models.video_text import VideoTextModel, num_trainable
+from framecue.tasks.blend import choose_weights
+from framecue.tasks.evaluation import method_name
+from framecue.tasks.matching import MatchRule, fit_match_rule
+from framecue.tasks.retrieval import CaptionedSet, RetrievalTask, similarity
+from framecue.tasks.retrieval_data import RetrievalData, prepare_retrieval
+from framecue.tasks.retrieval_evaluation import evaluate_retrieval, measure_blend
+from framecue.training.loop import train
+from framecue.training.recognition import (
+    ADAPTER,
+    CONFIG,
+    RESULTS,
+    RunProgress,
+    RunResult,
+    needs_handcrafted,
+    open_run,
+    settled,
+)
+
+PLAIN = ("{}",)
+"""A caption is a sentence already: its frozen text is itself."""
+
+
+def train_retrieval(
+    config: RunConfig, *, restart: bool = False, progress: RunProgress | None = None, backbone: Backbone | None = None
+) -> RunResult:
+    """Train on captioned videos, choose the weights on the validation part, and measure once on the test part.
+
+    A run whose folder holds a state of the same config goes on from there; a finished one is only measured again.
+
+    Args:
+        restart: begin anew whatever the folder holds.
+        backbone: an already loaded one, for callers of many runs.
+
+    Raises:
+        FramecueError: as its parts do; nothing half-written is left under a final name.
+    """
+    progress = progress or RunProgress()
+    backbone = open_run(config, restart=restart, backbone=backbone)
+    config = settled(config, backbone)
+    data = prepare_retrieval(config, backbone, progress=progress.extraction)
+    for line in data.notes:
+        progress.note(line)
+    fitted = _fit(config, data, backbone, progress=progress)
+    save_config(config, config.out / CONFIG)  # not before `_fit` has accepted the folder: it may be another run's
+    results = evaluate_retrieval(config, fitted.model, data) | fitted.chosen
+    save_adapter(config.out / ADAPTER, fitted.model, _card(config, fitted, results))
+    write_text(config.out / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    return RunResult(config.out / ADAPTER, results, data.skipped)
+
+
+CHOSEN = ("selected", "blend", "matching")
+"""What validation decided, in a results file."""
+
+
+def evaluate_retrieval_adapter(
+    config: RunConfig, card: AdapterCard, model: VideoTextModel, folder: Path, progress: RunProgress
+) -> RunResult:
+    """Measure a trained adapter again on the data of its own config. The same inputs give the same bytes."""
+    data = prepare_retrieval(config, model.backbone, progress=progress.extraction)
+    chosen = {name: card.metrics[name] for name in CHOSEN if name in card.metrics}
+    return RunResult(folder, evaluate_retrieval(config, model, data) | chosen, data.skipped)
+
+
+@dataclass(frozen=True, eq=False)
+class RetrievalFit:
+    """A trained model with its best weights, and what the validation part chose.
+
+    Attributes:
+        matching: rule for "nothing here matches"; None without validation videos.
+        chosen: `CHOSEN`, for the results file.
+    """
+
+    model: VideoTextModel
+    matching: MatchRule | None
+    chosen: dict[str, Any]
+
+
+def _fit(config: RunConfig, data: RetrievalData, backbone: Backbone, *, progress: RunProgress) -> RetrievalFit:
+    handcrafted = Handcrafted(backbone, PLAIN) if needs_handcrafted(config) else None
+    model = build_model(config.model, backbone, seed=config.seed, handcrafted=handcrafted)
+    start = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    progress.note(_describe(config, data, num_trainable(model)))
+    task = RetrievalTask(model, data.train, data.val, config)
+    state = train(task, config.train, config.out, fingerprint=_fingerprint(config, data), progress=progress.step)
+    model.eval()
+    blend = choose_weights(
+        model,
+        config.blend,
+        measure_blend(model, data.val, config),
+        num_videos=len(data.val),
+        start=start,
+        metric="val_mean_recall",
+    )
+    matching = None
+    if len(data.val) > 1:
+        matching = fit_match_rule(similarity(model, data.val, config), data.val.truth)
+    chosen = {
+        "selected": {"iteration": state.best_iteration, "val_mean_recall": state.best_metric},
+        "blend": blend,
+        "matching": matching and matching.to_json(),
+    }
+    return RetrievalFit(model, matching, chosen)
+
+
+def _card(config: RunConfig, fitted: RetrievalFit, results: dict[str, Any]) -> AdapterCard:
+    model = fitted.model
+    weights = {"temporal_weight": model.temporal_weight, "handcrafted_weight": model.handcrafted_weight}
+    return make_card(
+        model.backbone,
+        config.model.model_copy(update=weights),
+        (),
+        backbone_id=config.backbone.id,
+        sampling=config.features.sampling,
+        num_views=config.evaluate.views,
+        task="retrieval",
+        matching=fitted.matching and fitted.matching.to_json(),
+        config=config.model_dump(mode="json"),
+        metrics=results,
+        **({"templates": PLAIN} if model.handcrafted_weight else {}),
+    )
+
+
+def _fingerprint(config: RunConfig, data: RetrievalData) -> str:
+    """What decides the trained weights: the config's deciding sections, and the training and validation videos."""
+    deciding = config.model_dump(mode="json", include={"task", "seed", "model", "backbone", "data", "retrieval"})
+    deciding["features"] = {"sampling": config.features.sampling, "dtype": config.features.dtype}
+    deciding["train"] = config.train.model_dump(mode="json", exclude={"save_every", "log_every"})
+    deciding["views"] = config.evaluate.views
+    lines = [line for part in (data.train, data.val) for line in _content(part)]
+    deciding["videos"] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return json.dumps(deciding, sort_keys=True)
+
+
+def _content(part: CaptionedSet) -> list[str]:
+    records = part.features.records
+    return [
+        f"{key} {record.start_seconds} {record.end_seconds} {captions}"
+        for key, record, captions in zip(part.features.hashes, records, part.captions, strict=True)
+    ]
+
+
+def _describe(config: RunConfig, data: RetrievalData, trained: int) -> str:
+    parts = ", ".join(
+        f"{len(part)} {name} ({len(part.texts)} captions)"
+        for name, part in (("train", data.train), ("val", data.val), ("test", data.test))
+    )
+    return f"{method_name(config)} on {config.backbone.id}: {trained:,} trained numbers; videos: {parts}"
