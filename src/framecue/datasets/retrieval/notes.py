@@ -20,7 +20,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "markup": ("caption holds what looks like markup: kept as it is", "captions hold what looks like markup: kept"),
     "double": (
         "caption is given twice for its video: both kept",
-        "captions are given twice for their videos: all kept",
+        "captions are given twice for one video: all kept",
     ),
     "twice": ("key is given twice: the captions are joined", "keys are given twice: the captions are joined"),
     "times": (

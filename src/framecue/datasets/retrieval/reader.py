@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from framecue.config import CaptionFormat
 from framecue.datasets.localization.notes import Invalid
-from framecue.datasets.naming import part_name
+from framecue.datasets.naming import part_name, shorten
 from framecue.datasets.retrieval.caption_set import CaptionSet, RawEntry, gather
 from framecue.datasets.retrieval.forms import READERS, Reader, find_format, part_files, part_of_file
 from framecue.datasets.retrieval.msrvtt import MsrvttProtocol, read_msrvtt
@@ -16,6 +16,8 @@ from framecue.datasets.retrieval.notes import CaptionNotes
 from framecue.datasets.retrieval.video_files import match_videos
 from framecue.errors import DatasetError, UsageError
 from framecue.types import CaptionedVideo
+
+Missing = Literal["skip", "error"]
 
 
 def read_captions(
@@ -27,6 +29,7 @@ def read_captions(
     protocol: MsrvttProtocol = "9k",
     paragraph: bool = True,
     invalid: Invalid = "refuse",
+    missing: Missing = "skip",
 ) -> CaptionSet:
     """The captioned videos of a file, or of a folder of official files or of one file a part.
 
@@ -36,20 +39,21 @@ def read_captions(
 
     Args:
         split: "train", "val" or "test": the part that is wanted; the others are left out and counted.
-        videos: the folder of the video files; videos without a file there are left out and counted. None = paths as the
-            source has them, where there is a file.
+        videos: the folder of the video files. None = paths as the source has them, where there is a file.
         protocol: MSR-VTT's (see `read_msrvtt`).
         paragraph: DiDeMo and ActivityNet Captions: all sentences of a video are one caption; False = one each.
         invalid: an entry that cannot be understood is refused, or ("drop") left out and counted.
+        missing: a video without a file below `videos` is left out and counted, or ("error") refused.
 
     Raises:
         DatasetError: the source cannot be read, is of no known form, or nothing is left.
-        UsageError: a format, protocol, part or `invalid` that does not exist.
+        UsageError: a format, protocol, part, `invalid` or `missing` that does not exist.
     """
     source, asked = Path(source), None if split is None else part_name(split)
     _check_choice("format", format, get_args(CaptionFormat))
     _check_choice("protocol", protocol, get_args(MsrvttProtocol))
     _check_choice("invalid", invalid, ("refuse", "drop"))
+    _check_choice("missing", missing, get_args(Missing))
     if split is not None and asked is None:
         raise UsageError(f"split must be train, val or test, found {split!r}.")
     notes = CaptionNotes(source, invalid)
@@ -65,21 +69,23 @@ def read_captions(
     if asked is not None:
         captioned = _of_part(captioned, asked, notes)
     if videos is not None:
-        captioned = with_files(captioned, Path(videos), notes)
+        captioned = _with_files(captioned, Path(videos), missing, notes)
     return CaptionSet(captioned, notes.lines(), found, source)
 
 
-def with_files(videos: Collection[CaptionedVideo], folder: Path, notes: CaptionNotes) -> tuple[CaptionedVideo, ...]:
-    """The videos whose file is below `folder`, the others counted.
-
-    Raises:
-        DatasetError: none is there.
-    """
+def _with_files(
+    videos: Collection[CaptionedVideo], folder: Path, missing: Missing, notes: CaptionNotes
+) -> tuple[CaptionedVideo, ...]:
     matched, skipped = match_videos(videos, folder)
-    for item in skipped:
-        notes.add("missing", item.path.name)
     if not matched:
         raise DatasetError(f"{notes.source}: none of its {len(videos)} videos is below {folder}. Check the folder.")
+    if skipped and missing == "error":
+        raise DatasetError(
+            f"{notes.source}: {len(skipped):,} of {len(videos):,} videos have no file below {folder} "
+            f"({shorten([item.path.name for item in skipped], 3)}). Add the files, or let such videos be skipped."
+        )
+    for item in skipped:
+        notes.add("missing", item.path.name)
     return matched
 
 
