@@ -43,9 +43,12 @@ class Spans:
     def __len__(self) -> int:
         return len(self.video_of_row)
 
+    def take(self, mask: npt.NDArray[np.bool_]) -> "Spans":
+        return Spans.of(self.keys[self.video_of_row[mask]], self.starts[mask], self.ends[mask])
+
     def allowed(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """[N], True for the rows of these videos. `keys`: increasing."""
-        return np.isin(self.keys, keys, assume_unique=True)[self.video_of_row]
+        return is_among(self.keys, keys)[self.video_of_row]
 
 
 @dataclass(frozen=True)
@@ -93,17 +96,21 @@ class Block:
         self._index.add_sa_codes(_codes(vectors))
 
     @classmethod
-    def joined(cls, blocks: Sequence["Block"], keys: npt.NDArray[np.int64]) -> "Block":
-        """One block of the rows in several that belong to `keys`."""
-        masks = [block.spans.allowed(keys) for block in blocks]
-        parts = [
-            Spans.of(block.spans.keys[block.spans.video_of_row[mask]], block.spans.starts[mask], block.spans.ends[mask])
-            for block, mask in zip(blocks, masks, strict=True)
-        ]
-        return cls(
-            Spans.joined(parts),
-            np.concatenate([block.vectors()[mask] for block, mask in zip(blocks, masks, strict=True)]),
-        )
+    def joined(cls, blocks: Sequence["Block"]) -> "Block":
+        """One block of several."""
+        spans = Spans.joined([block.spans for block in blocks])
+        return cls(spans, np.concatenate([block.vectors() for block in blocks]))
+
+    def only(self, keys: npt.NDArray[np.int64]) -> "Block":
+        """Without most of the rows of videos other than `keys` (increasing): itself while these are few."""
+        mask = self.spans.allowed(keys)
+        if 2 * int(mask.sum()) >= len(mask):
+            return self
+        return Block(self.spans.take(mask), self.vectors()[mask])
+
+    @property
+    def num_bytes(self) -> int:
+        return self.vectors().nbytes
 
     def __len__(self) -> int:
         return len(self.spans)
@@ -122,6 +129,13 @@ class Block:
         parameters = None if count == len(mask) else cast(Any, faiss.SearchParameters)(sel=selector(mask))
         scores, rows = self._index.search(queries, min(top_k, count), params=parameters)
         return Candidates.of(scores, rows, self.spans)
+
+
+def is_among(keys: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which of the keys are among the others, which increase."""
+    if not len(others):
+        return np.zeros(len(keys), dtype=bool)
+    return others[np.minimum(np.searchsorted(others, keys), len(others) - 1)] == keys
 
 
 def selector(mask: npt.NDArray[np.bool_]) -> Any:

@@ -13,6 +13,8 @@ from framecue.search.filters import Condition, Filter, as_utc, metadata_test, pa
 from framecue.search.rows import stored_path
 from framecue.types import IndexedVideo, MetadataValue
 
+_MAX_SELECTIONS = 16
+
 
 class Catalog:
     """The videos of one version. `keys`: int64 [V], which vectors are whose."""
@@ -20,7 +22,10 @@ class Catalog:
     def __init__(self, videos: Any) -> None:
         self._table = videos.combine_chunks()
         self.keys: npt.NDArray[np.int64] = self._table.column("key").to_numpy()
+        self.sorted_keys: npt.NDArray[np.int64] = np.sort(self.keys)
         self.durations: npt.NDArray[np.float64] = self._table.column("duration_seconds").to_numpy()
+        self.num_moments: npt.NDArray[np.int64] = self._table.column("num_moments").to_numpy()
+        self._selected: dict[str, npt.NDArray[np.int64]] = {}
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -52,10 +57,6 @@ class Catalog:
     def _dates_us(self) -> npt.NDArray[np.int64]:
         return np.asarray(self._table.column("date").to_numpy()).astype("datetime64[us]").astype(np.int64)
 
-    @cached_property
-    def _masks(self) -> dict[str, npt.NDArray[np.bool_]]:
-        return {}
-
     def video(self, position: int) -> IndexedVideo:
         row = {name: self._table.column(name)[position].as_py() for name in self._table.column_names}
         return IndexedVideo(
@@ -68,28 +69,25 @@ class Catalog:
             metadata=json.loads(row["metadata"]),
         )
 
-    def num_moments(self, position: int) -> int:
-        return int(self._table.column("num_moments")[position].as_py())
-
-    def select(self, where: Filter | None, exclude: Collection[str] = ()) -> npt.NDArray[np.bool_]:
-        """[V], True where a video passes.
+    def select(self, where: Filter | None, exclude: Collection[str] = ()) -> npt.NDArray[np.int64]:
+        """Keys of the videos that pass, increasing; the same array for the same filter.
 
         Raises:
             MomentIndexError: a condition names a column that no video has, or a value of another type.
         """
-        passes = np.ones(len(self), dtype=bool) if where is None else self._select(where).copy()
-        for position in (self.positions.get(video_id) for video_id in exclude):
-            if position is not None:
-                passes[position] = False
-        return passes
+        keys = self.sorted_keys if where is None else self._select(where)
+        places = [self.positions[video_id] for video_id in exclude if video_id in self.positions]
+        return keys if not places else np.setdiff1d(keys, self.keys[places], assume_unique=True)
 
-    def _select(self, where: Filter) -> npt.NDArray[np.bool_]:
+    def _select(self, where: Filter) -> npt.NDArray[np.int64]:
         name = repr(where)
-        if name not in self._masks:
-            if len(self._masks) >= 16:
-                self._masks.clear()
-            self._masks[name] = self._evaluate(where)
-        return self._masks[name]
+        found = self._selected.get(name)
+        if found is None:
+            found = np.sort(self.keys[self._evaluate(where)])
+            if len(self._selected) >= _MAX_SELECTIONS:
+                self._selected.clear()
+            self._selected[name] = found
+        return found
 
     def _evaluate(self, where: Filter) -> npt.NDArray[np.bool_]:
         passes = np.ones(len(self), dtype=bool)

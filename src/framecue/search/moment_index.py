@@ -1,24 +1,27 @@
 """The moment index: vectors of moments and of whole videos in a folder, searched while it is written."""
 
 import os
-import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from framecue.errors import MakerMismatchError, MomentIndexError
+from framecue.features.store_errors import retrying
+from framecue.search.answers import Found, Hit, IndexSettings, IndexStatus, Level
 from framecue.search.binding import Binding, check_binding, mismatch
 from framecue.search.blocks import Candidates
 from framecue.search.catalog import Catalog, same_description
 from framecue.search.filters import Filter
 from framecue.search.lock import WriterLock
-from framecue.search.lookup import Snapshot, folder_bytes, load_blocks, search_exactly
+from framecue.search.lookup import Snapshot, find
+from framecue.search.neighbours import NEIGHBOURS_FOLDER, build, drop_neighbours
+from framecue.search.reader import SnapshotReader
 from framecue.search.rows import (
     VideoVectors,
     check_items,
@@ -28,75 +31,16 @@ from framecue.search.rows import (
     to_table,
     video_rows,
 )
-from framecue.search.table import TABLE_FOLDER, MomentTable, TableView, has_table
+from framecue.search.table import TABLE_FOLDER, MomentTable, folder_bytes, has_table
+from framecue.search.trouble import table_errors
 from framecue.types import IndexedVideo, MetadataValue
 
-Level = Literal["moment", "video"]
+T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class IndexSettings:
-    """How much is held in memory, and from when on search is approximate.
-
-    Attributes:
-        exact_below: moments; fewer are always compared one by one.
-        stale_fraction: of the moments; when more were added or removed since the neighbours were made, they are remade.
-        recall_target: recall at 10 that the number of probed cells is chosen for.
-        memory_bytes: of vectors held in memory by one process; more are read from the table for each query.
-    """
-
-    exact_below: int = 100_000
-    stale_fraction: float = 0.1
-    recall_target: float = 0.97
-    memory_bytes: int = 2**30
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A moment, or a whole video, that answers a query. `similarity` is the cosine."""
-
-    video: IndexedVideo
-    start_seconds: float
-    end_seconds: float
-    similarity: float
-
-
-@dataclass(frozen=True)
-class Found:
-    """Hits of each query, best first.
-
-    Attributes:
-        num_videos: that passed the filter and were searched.
-        exact: every vector of these was compared.
-    """
-
-    hits: list[list[Hit]]
-    num_videos: int
-    exact: bool
-
-
-@dataclass(frozen=True)
-class IndexStatus:
-    """What an index holds.
-
-    Attributes:
-        version: of the table; each commit makes another.
-        neighbours: "exact": every vector is compared; "approximate": the neighbour structure is asked; "stale": as
-            the structure is lost, damaged or too old, and the next writer or `rebuild` makes it anew.
-        recall_at_10: of approximate search, measured when the structure was made; None without one.
-        metadata_columns: name to type: "str", "int", "float", "bool", or "mixed".
-    """
-
-    path: Path
-    binding: Binding
-    num_videos: int
-    num_moments: int
-    total_seconds: float
-    size_bytes: int
-    version: int
-    neighbours: Literal["exact", "approximate", "stale"]
-    recall_at_10: float | None
-    metadata_columns: Mapping[str, str] = field(default_factory=dict)
+_KEEP_VERSIONS = timedelta(minutes=1)
+"""Old versions that a query may still be reading outlive tidying for so long."""
+_GROWTH_IN_BLOCK = 1.0
+"""Stale fraction at which the neighbour structure is remade before a long `writing` block ends."""
 
 
 class MomentIndex:
@@ -109,8 +53,8 @@ class MomentIndex:
     def __init__(self, table: MomentTable, settings: IndexSettings) -> None:
         self._table, self.settings = table, settings
         self._lock = WriterLock(table.folder / "writer.lock")
-        self._refreshing = threading.Lock()
-        self._snapshot: Snapshot | None = None
+        self._neighbours_folder = table.folder / NEIGHBOURS_FOLDER
+        self._reader = SnapshotReader(table, self._neighbours_folder, settings)
 
     @classmethod
     def create(
@@ -160,8 +104,10 @@ class MomentIndex:
         Raises:
             MomentIndexError: another writer holds it.
         """
-        with self._lock.hold():
+        with self._lock.hold() as outermost:
             yield
+            if outermost:
+                self._tidy(self.settings.stale_fraction)
 
     def add(self, items: Sequence[VideoVectors]) -> None:
         """Adds videos in one atomic commit; one whose video_id is there already is replaced.
@@ -175,11 +121,13 @@ class MomentIndex:
         if not items:
             return
         with self.writing():
-            snapshot = self._latest()
+            snapshot = self._reader.latest()
             positions = [snapshot.catalog.positions.get(item.video.video_id) for item in items]
             old = [int(snapshot.catalog.keys[position]) for position in positions if position is not None]
             rows = to_table(items, snapshot.view.dataset.schema)
             self._table.commit(snapshot.view, rows, replaced=old)
+            if self._table.is_scattered() or self._outgrown(_GROWTH_IN_BLOCK):
+                self._tidy(_GROWTH_IN_BLOCK)
 
     def move(self, videos: Mapping[str, IndexedVideo]) -> None:
         """Replaces what is known of videos besides their vectors: path, size, time of change, date, metadata.
@@ -202,7 +150,7 @@ class MomentIndex:
             MomentIndexError: one of them is not in the index, or a value is none of a metadata column.
         """
         with self.writing():
-            catalog = self._latest().catalog
+            catalog = self._reader.latest().catalog
             videos = {video_id: catalog.video(self._position(catalog, video_id)) for video_id in metadata}
             for video_id, video in videos.items():
                 check_metadata(metadata[video_id], f"video {video.path}")
@@ -213,7 +161,7 @@ class MomentIndex:
     def remove(self, video_ids: Iterable[str]) -> int:
         """Removes videos with all their moments in one atomic commit; says how many of these there were."""
         with self.writing():
-            snapshot = self._latest()
+            snapshot = self._reader.latest()
             positions = {snapshot.catalog.positions.get(video_id) for video_id in video_ids} - {None}
             keys = [int(snapshot.catalog.keys[position]) for position in positions if position is not None]
             if keys:
@@ -222,16 +170,16 @@ class MomentIndex:
 
     def videos(self, where: Filter | None = None) -> list[IndexedVideo]:
         """All videos that pass, in the order of their paths."""
-        catalog = self._latest().catalog
-        found = [catalog.video(position) for position in np.flatnonzero(catalog.select(where)).tolist()]
-        return sorted(found, key=lambda video: (str(video.path), video.video_id))
+        catalog = self._reader.latest().catalog
+        places = (catalog.position_of_key[key] for key in catalog.select(where).tolist())
+        return sorted((catalog.video(place) for place in places), key=lambda video: (str(video.path), video.video_id))
 
     def video(self, video_id: str) -> IndexedVideo:
         """
         Raises:
             MomentIndexError: no video with this content is in the index.
         """
-        catalog = self._latest().catalog
+        catalog = self._reader.latest().catalog
         return catalog.video(self._position(catalog, video_id))
 
     def vectors(self, video_id: str) -> VideoVectors:
@@ -240,17 +188,20 @@ class MomentIndex:
         Raises:
             MomentIndexError: no video with this content is in the index.
         """
-        snapshot = self._latest()
-        position = self._position(snapshot.catalog, video_id)
-        key = snapshot.catalog.keys[position : position + 1]
-        moments = list(snapshot.view.batches("moment", key))
-        whole = next(iter(snapshot.view.batches("video", key)))
-        return VideoVectors(
-            snapshot.catalog.video(position),
-            np.concatenate([np.stack([batch.starts, batch.ends], axis=1) for batch in moments]),
-            np.concatenate([batch.vectors for batch in moments]).astype(np.float32),
-            whole.vectors[0].astype(np.float32),
-        )
+
+        def read(snapshot: Snapshot) -> VideoVectors:
+            position = self._position(snapshot.catalog, video_id)
+            key = snapshot.catalog.keys[position : position + 1]
+            moments = list(snapshot.view.batches("moment", key))
+            whole = next(iter(snapshot.view.batches("video", key)))
+            return VideoVectors(
+                snapshot.catalog.video(position),
+                np.concatenate([np.stack([batch.starts, batch.ends], axis=1) for batch in moments]),
+                np.concatenate([batch.vectors for batch in moments]).astype(np.float32),
+                whole.vectors[0].astype(np.float32),
+            )
+
+        return self._reading(read)
 
     def search(
         self,
@@ -277,51 +228,90 @@ class MomentIndex:
         queries = self._checked(queries)
         if top_k < 1:
             raise MomentIndexError(f"top_k is {top_k}; ask for at least 1 hit.")
-        snapshot = self._latest(level)
-        passes = snapshot.catalog.select(where, exclude)
-        keys = np.sort(snapshot.catalog.keys[passes])
-        best = search_exactly(snapshot, level, queries, top_k, keys)
-        return Found(_hits(best, snapshot.catalog, level), int(passes.sum()), True)
+
+        def ask(snapshot: Snapshot) -> Found:
+            keys = snapshot.catalog.select(where, exclude)
+            best, compared_all = find(
+                snapshot, level, queries, top_k, keys, exact=bool(exact), exact_below=self.settings.exact_below
+            )
+            return Found(_hits(best, snapshot.catalog, level), len(keys), compared_all)
+
+        return self._reading(ask, level)
 
     def background(self, n: int = 1000) -> npt.NDArray[np.float32]:
         """Vectors of `n` moments (or all, where there are fewer), evenly spread over the table: [n, D], the same each
         time for one version."""
-        snapshot = self._latest()
-        count = min(n, snapshot.view.num_moments)
-        wanted = np.linspace(0, snapshot.view.num_moments - 1, count).round().astype(np.int64)
-        parts, start = [np.zeros((0, self.binding.embed_dim), dtype=np.float32)], 0
-        for batch in snapshot.view.batches("moment"):
-            inside = wanted[(wanted >= start) & (wanted < start + len(batch))] - start
-            parts.append(batch.vectors[inside].astype(np.float32))
-            start += len(batch)
-        return np.concatenate(parts)
+
+        def read(snapshot: Snapshot) -> npt.NDArray[np.float32]:
+            total = snapshot.view.num_moments
+            wanted = np.linspace(0, total - 1, min(n, total)).round().astype(np.int64)
+            parts, start = [np.zeros((0, self.binding.embed_dim), dtype=np.float32)], 0
+            for batch in snapshot.view.batches("moment"):
+                inside = wanted[(wanted >= start) & (wanted < start + len(batch))] - start
+                parts.append(batch.vectors[inside].astype(np.float32))
+                start += len(batch)
+            return np.concatenate(parts)
+
+        return self._reading(read)
 
     def status(self) -> IndexStatus:
         """Counts, size and state of the newest version."""
-        snapshot = self._latest()
+        snapshot = self._reader.latest()
+        state = self._state(snapshot)
         return IndexStatus(
             path=self.path,
             binding=self.binding,
             num_videos=len(snapshot.catalog),
             num_moments=snapshot.view.num_moments,
             total_seconds=float(snapshot.catalog.durations.sum()),
-            size_bytes=folder_bytes(self.path / TABLE_FOLDER),
+            size_bytes=folder_bytes(self.path / TABLE_FOLDER) + folder_bytes(self._neighbours_folder),
             version=snapshot.view.version,
-            neighbours="exact",
-            recall_at_10=None,
+            neighbours=state,
+            recall_at_10=None if snapshot.neighbours is None else snapshot.neighbours.stamp.recall_at_10,
             metadata_columns=snapshot.catalog.columns,
         )
 
     def rebuild(self) -> None:
-        """Makes the neighbour structure anew, whether or not it is stale."""
+        """Makes the neighbour structure anew, whether or not it is stale; where there are few moments, drops it.
+
+        Raises:
+            MomentIndexError: another writer is at work, or the disk is full (the old structure is kept).
+        """
+        with self._lock.hold():
+            view = self._reader.latest().view
+            if view.num_moments < self.settings.exact_below:
+                drop_neighbours(self._neighbours_folder)
+                return
+            target = self.settings.recall_target
+            with table_errors(self.path, "read"):
+                build(self._neighbours_folder, view, table_id=self._table.table_id, recall_target=target)
 
     def optimize(self) -> None:
         """Merges small pieces of the table and drops old versions."""
         with self.writing():
             self._table.compact(keep=timedelta(0))
 
+    def _tidy(self, stale_fraction: float) -> None:
+        if self._table.is_scattered():
+            self._table.compact(keep=_KEEP_VERSIONS)
+        if self._outgrown(stale_fraction):
+            self.rebuild()
+
+    def _outgrown(self, stale_fraction: float) -> bool:
+        """Whether the neighbour structure is to be remade, or dropped since few moments are left."""
+        snapshot = self._reader.latest()
+        if snapshot.view.num_moments < self.settings.exact_below:
+            return snapshot.neighbours is not None and snapshot.view.num_moments < self.settings.exact_below // 2
+        return snapshot.stale_fraction > stale_fraction or snapshot.neighbours is None
+
+    def _state(self, snapshot: Snapshot) -> Literal["exact", "approximate", "stale"]:
+        if snapshot.view.num_moments < self.settings.exact_below:
+            return "exact"
+        stale = snapshot.neighbours is None or snapshot.stale_fraction > self.settings.stale_fraction
+        return "stale" if stale else "approximate"
+
     def _describe(self, videos: Mapping[str, IndexedVideo]) -> None:
-        snapshot = self._latest()
+        snapshot = self._reader.latest()
         catalog = snapshot.catalog
         places = {video_id: self._position(catalog, video_id) for video_id in videos}
         places = {
@@ -337,7 +327,7 @@ class MomentIndex:
         rows = video_rows(
             [videos[video_id] for video_id in places],
             keys.tolist(),
-            [catalog.num_moments(place) for place in places.values()],
+            catalog.num_moments[list(places.values())].tolist(),
             np.stack([whole[key] for key in keys.tolist()]),
             snapshot.view.dataset.schema,
         )
@@ -358,27 +348,13 @@ class MomentIndex:
         check_unit(queries, "Queries")
         return queries
 
-    def _latest(self, level: Level | None = None) -> Snapshot:
-        """The newest version; with the vectors of `level` in memory where they fit."""
-        with self._refreshing:
-            known = self._snapshot
-            view: TableView = self._table.latest(known.view if known else None)
-            if known is None or view is not known.view:
-                known = Snapshot(view, Catalog(view.videos), known.blocks if known else {})
-                self._snapshot = known = self._with_blocks(known, list(known.blocks))
-            if level is not None and level not in known.blocks:
-                self._snapshot = known = self._with_blocks(known, [*known.blocks, level])
-            return known
-
-    def _with_blocks(self, snapshot: Snapshot, levels: Sequence[str]) -> Snapshot:
-        keys = np.sort(snapshot.catalog.keys)
-        blocks = {}
-        for level in levels:
-            known = snapshot.blocks.get(level, ())
-            loaded = load_blocks(snapshot.view, level, known, keys, self.settings.memory_bytes)
-            if loaded is not None:
-                blocks[level] = loaded
-        return Snapshot(snapshot.view, snapshot.catalog, blocks)
+    def _reading(self, read: Callable[[Snapshot], T], level: Level | None = None) -> T:
+        with table_errors(self.path, "read"):
+            try:
+                return read(self._reader.latest(level))
+            except (OSError, ValueError, RuntimeError):
+                # A writer may have dropped this version meanwhile; the newest is there.
+                return retrying(lambda: read(self._reader.latest(level)))
 
 
 def _hits(best: Candidates, catalog: Catalog, level: str) -> list[list[Hit]]:

@@ -23,6 +23,7 @@ TABLE_FOLDER = "moments.lance"
 
 _ROWS_PER_FRAGMENT = 65536
 """Compaction rewrites incomplete fragments: enough rows to be few files, few enough to be cheap."""
+_MAX_SMALL_PIECES = 32
 _ROWS_PER_BATCH = 16384
 _MAX_KEYS_IN_FILTER = 4096
 
@@ -150,6 +151,13 @@ class MomentTable:
             )
             self._dataset = lance.LanceDataset.commit(view.dataset, operation, read_version=view.version)
 
+    def is_scattered(self) -> bool:
+        """Whether commits left so many small pieces, or so many dead rows, that tidying pays."""
+        pieces = self._dataset.get_fragments()
+        small = sum(piece.physical_rows < _ROWS_PER_FRAGMENT // 2 for piece in pieces)
+        dead = sum(piece.num_deletions for piece in pieces)
+        return small > _MAX_SMALL_PIECES or dead > 0.2 * sum(piece.physical_rows for piece in pieces) + 1000
+
     def compact(self, *, keep: timedelta) -> None:
         """Merges the small pieces that commits leave, and drops versions older than `keep`. For the writer alone."""
         with table_errors(self.folder, "compacted"):
@@ -232,3 +240,14 @@ def _dropped(view: TableView, keys: npt.NDArray[np.int64], only_videos: bool) ->
 
 def _among(keys: Sequence[int] | npt.NDArray[np.int64]) -> str:
     return f"key IN ({', '.join(str(int(key)) for key in keys)})"
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of all files under a folder; those that vanish meanwhile count nothing."""
+    total = 0
+    for file in folder.rglob("*"):
+        try:
+            total += 0 if file.is_dir() else file.stat().st_size
+        except OSError:
+            continue
+    return total
