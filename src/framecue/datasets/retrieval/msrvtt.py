@@ -176,6 +176,6 @@ def _check_apart(parts: Mapping[str, set[Any]], folder: Path) -> None:
             common = sorted(parts[first] & parts[second])
             if common:
                 raise DatasetError(
-                    f"{folder}: {len(common):,} videos are both in {first} and in {second} ({shorten(common, 3)}). "
+                    f"{folder}: {first} and {second} share {len(common):,} of their videos ({shorten(common, 3)}). "
                     "Restore the official lists."
                 )

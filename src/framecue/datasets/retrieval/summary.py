@@ -33,11 +33,11 @@ class PartSummary:
         each = f"{self.fewest_captions}"
         if self.most_captions > self.fewest_captions:
             each += f" to {self.most_captions}"
-        entries = "" if self.num_entries == self.num_videos else f", {self.num_entries:,} parts of them"
+        entries = "" if self.num_entries == self.num_videos else f", parts of them {self.num_entries:,}"
         return (
-            f"{self.split or 'no part'}: {self.num_videos:,} videos{entries}, {self.num_captions:,} captions ({each} "
-            f"each), longest {self.longest_caption_words} words ({self.longest_video_id}), {self.num_files:,} with a "
-            "file"
+            f"{self.split or 'no part'}: videos {self.num_videos:,}{entries}, captions {self.num_captions:,} ({each} "
+            f"each), words of the longest {self.longest_caption_words} ({self.longest_video_id}), files "
+            f"{self.num_files:,}"
         )
 
 
