@@ -91,6 +91,11 @@ def test_windows_that_mean_nothing_are_refused():
         WindowCutter(window_seconds=4, hop_seconds=5, num_frames=16)
 
 
+def test_frames_before_zero_are_no_moments():
+    assert [(start, end) for start, end, _ in cut(np.arange(-4, 20) / 4, 5.0)] == [(0, 4), (1, 5)]
+    assert cut([-2.0, -1.0], 0.0, num_frames=2) == [(0, 0.001, [1, 1])]
+
+
 def test_no_frames_no_windows():
     assert cut([], 10.0) == []
 

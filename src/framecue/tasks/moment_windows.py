@@ -11,6 +11,9 @@ from framecue.tasks.streaming import Chunk
 Floats = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32]
 
+SHORTEST_SECONDS = 1e-3
+"""Of a video whose times do not tell."""
+
 
 @dataclass(frozen=True, eq=False)
 class TimedWindow:
@@ -35,7 +38,7 @@ def end_of_video(pts_seconds: Floats, duration_seconds: float) -> float:
     """Its length where that lies behind the last frame's time, else the end of the last frame: as long as others."""
     last = float(pts_seconds[-1])
     step = float(np.median(np.diff(pts_seconds))) if len(pts_seconds) > 1 else 0.0
-    return duration_seconds if duration_seconds > last else last + max(step, 1e-3)
+    return duration_seconds if duration_seconds > last else last + max(step, SHORTEST_SECONDS)
 
 
 class WindowCutter:
@@ -78,7 +81,7 @@ class WindowCutter:
         self._features = np.concatenate([self._features, frame_features]) if len(self._pts) else frame_features
         self._pts = np.concatenate([self._pts, pts_seconds])
         if self._origin is None and len(self._pts):
-            self._origin = float(self._pts[0])
+            self._origin = max(0.0, float(self._pts[0]))
         while len(self._pts) and self._pts[-1] >= self._start + self._window:
             yield self._next_window()
         self._forget()
@@ -87,7 +90,7 @@ class WindowCutter:
         """The last window, where the others do not reach the end of the video; nothing without any frame."""
         if not len(self._pts) or self._origin is None:
             return
-        end = end_of_video(self._pts, duration_seconds)
+        end = max(end_of_video(self._pts, duration_seconds), self._origin + SHORTEST_SECONDS)
         if end > self._covered:
             yield self._cut(max(self._origin, min(self._start, end - self._window)), end)
 

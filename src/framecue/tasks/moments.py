@@ -126,8 +126,9 @@ class MomentEncoder:
             raise VideoError(f"{name}: cannot be indexed: it has no frame features; extract them again.")
         views = features_to_views(thinned.features(), window=self.num_frames, num_views=self.num_views)
         whole = _unit(self._embed(views.numpy()).mean(axis=0, keepdims=True))[0]
-        if not (np.isfinite(vectors).all() and np.isfinite(whole).all()):
-            raise VideoError(f"{name}: cannot be indexed: its features are not all finite numbers; leave it out.")
+        lengths = np.linalg.norm(np.vstack([vectors, whole]), axis=-1)
+        if not (np.abs(lengths - 1) < 1e-3).all():  # features that are not numbers, or all zero
+            raise VideoError(f"{name}: cannot be indexed: its features have no direction; leave it out.")
         return MomentVectors(spans, vectors, whole, max(duration_seconds, float(spans[-1, 1])))
 
     def segment(self, path: str | Path, start_seconds: float = 0.0, end_seconds: float | None = None) -> Vectors:

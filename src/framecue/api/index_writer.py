@@ -1,0 +1,217 @@
+"""Adding to an index, taking out of it, and bringing it up to date with the disk."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from framecue.api.index_folder import CollectionSettings, read_copies, read_settings, write_copies, write_settings
+from framecue.api.index_model import IndexModel
+from framecue.api.index_run import IndexRun, IndexSummary
+from framecue.api.progress import BuildProgress
+from framecue.datasets.video_metadata import Columns, match_metadata
+from framecue.errors import DatasetError, MomentIndexError
+from framecue.search import MomentIndex
+from framecue.search.rows import check_metadata
+from framecue.tasks.indexing import Plan, Stamp
+from framecue.tasks.scanning import Scan, is_under, scan
+from framecue.types import IndexedVideo, Skipped
+
+OnProgress = Callable[[BuildProgress], None]
+
+
+class IndexWriter:
+    """The one writer of an index; each method holds its lock.
+
+    Args:
+        on_progress: called from the threads that read, never two at a time.
+        stop: set it in another thread to end early.
+    """
+
+    def __init__(
+        self,
+        index: MomentIndex,
+        model: IndexModel,
+        *,
+        on_progress: OnProgress | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._index, self._model, self._on_progress, self._stop = index, model, on_progress, stop
+
+    def add(self, starts: Sequence[Path], metadata: Mapping[str, Columns]) -> IndexSummary:
+        """
+        Args:
+            starts: absolute files and folders.
+
+        Raises:
+            DatasetError: one is not there, or a folder holds no video.
+            MomentIndexError: another writer is at work, metadata that no index holds, the disk is full.
+        """
+        for key, columns in metadata.items():
+            check_metadata(columns, key)
+        with self._index.writing():
+            settings = self._settings()
+            scope = settings.sources.with_added(starts)
+            found = scan(starts, scope)
+            _check_found(starts, found)
+            self._save(replace(settings, sources=scope))
+
+            def is_elsewhere(video: IndexedVideo) -> bool:
+                return scope.holds(video.path) and _is_as_indexed(video)
+
+            plan = self._plan(found, is_elsewhere)
+            return self._run(plan, found, metadata)
+
+    def refresh(self) -> IndexSummary:
+        """
+        Raises:
+            MomentIndexError: another writer is at work, or the disk is full.
+        """
+        with self._index.writing():
+            settings = self._settings()
+            sources = settings.sources
+            found = scan([root for root in sources.roots if os.path.lexists(root)], sources)
+            unreachable, deleted = missing_roots(sources.roots, found, self._index.videos())
+            kept = [item.path for item in unreachable] + found.unreadable
+            plan = self._plan(found, lambda video: _is_under_any(video.path, kept))
+            summary = self._run(plan, found, {}, drop_gone=True)
+            if deleted and not summary.was_stopped:
+                self._save(replace(settings, sources=sources.with_removed(deleted)))
+            return replace(summary, unreachable=tuple(unreachable))
+
+    def remove(self, wanted: Sequence[Path]) -> int:
+        """
+        Raises:
+            MomentIndexError: nothing of a source is in the index, or another writer is at work.
+        """
+        with self._index.writing():
+            settings = self._settings()
+            videos, copies = self._index.videos(), read_copies(self._index.path)
+            known = [video.path for video in videos] + list(copies) + list(settings.sources.roots)
+            for source in wanted:
+                if not any(is_under(path, source) for path in known):
+                    raise MomentIndexError(
+                        f"Nothing of {source} is in moment index {self._index.path}; check the path."
+                    )
+            left = {path: copy for path, copy in copies.items() if not _is_under_any(path, wanted)}
+            going = {video.video_id: video for video in videos if _is_under_any(video.path, wanted)}
+            moved: dict[str, IndexedVideo] = {}
+            for path, copy in left.items():
+                video = going.get(copy.video_id)
+                if video is not None and path.exists():
+                    size_bytes, mtime_ns = copy.stamp.size_bytes, copy.stamp.mtime_ns
+                    moved[video.video_id] = replace(video, path=path, size_bytes=size_bytes, mtime_ns=mtime_ns)
+                    del going[video.video_id]
+            self._save(replace(settings, sources=settings.sources.with_removed(wanted)))
+            self._index.move(moved)
+            count = self._index.remove(going)
+            owned = {video.path for video in moved.values()}
+            write_copies(self._index.path, {path: copy for path, copy in left.items() if path not in owned})
+            return count
+
+    def _plan(self, found: Scan, is_elsewhere: Callable[[IndexedVideo], bool]) -> Plan:
+        return Plan(self._index.videos(), found.files, read_copies(self._index.path), is_elsewhere)
+
+    def _run(
+        self, plan: Plan, found: Scan, metadata: Mapping[str, Columns], *, drop_gone: bool = False
+    ) -> IndexSummary:
+        started = time.perf_counter()
+        columns, unmatched = match_metadata(metadata, found.files)
+        run = IndexRun(
+            self._index, lambda: self._model.encoder, plan, found.files, columns, self._on_progress, self._stop
+        )
+        is_done = run.run()
+        dropped = plan.replaced() + (plan.gone() if drop_gone else []) if is_done else []
+        removed = self._index.remove(dropped) if dropped else 0
+        self._annotate(plan, columns)
+        self._keep_copies(plan, found)
+        return IndexSummary(
+            added=run.num_added,
+            unchanged=len(plan.unchanged) + len(plan.moved) - plan.num_moved,
+            copies=len(plan.copies),
+            moved=plan.num_moved,
+            removed=removed,
+            skipped=(*found.skipped, *run.skipped),
+            unmatched_metadata=tuple(unmatched),
+            num_moments=run.num_moments,
+            total_seconds=run.total_seconds,
+            elapsed_seconds=time.perf_counter() - started,
+            was_stopped=not is_done,
+        )
+
+    def _annotate(self, plan: Plan, columns: Mapping[Path, Columns]) -> None:
+        """Videos that were indexed before get the columns that are given now beside those they have."""
+        videos = {video.video_id: video for video in self._index.videos()}
+        named = {plan.content_of(path): given for path, given in columns.items()}
+        wanted = {
+            video_id: {**videos[video_id].metadata, **given}
+            for video_id, given in named.items()
+            if video_id in videos and {**videos[video_id].metadata, **given} != videos[video_id].metadata
+        }
+        if wanted:
+            self._index.annotate(wanted)
+
+    def _keep_copies(self, plan: Plan, found: Scan) -> None:
+        indexed = {video.video_id for video in self._index.videos()}
+        unseen = {path: copy for path, copy in read_copies(self._index.path).items() if path not in found.files}
+        copies = {path: copy for path, copy in {**unseen, **plan.copies}.items() if copy.video_id in indexed}
+        write_copies(self._index.path, copies)
+
+    def _settings(self) -> CollectionSettings:
+        return read_settings(self._index.path)  # as another process may have left them
+
+    def _save(self, settings: CollectionSettings) -> None:
+        write_settings(self._index.path, settings)
+
+
+def missing_roots(
+    roots: Iterable[Path], found: Scan, indexed: Sequence[IndexedVideo]
+) -> tuple[list[Skipped], list[Path]]:
+    """Roots that are gone or empty though videos of them are indexed, with reasons; and roots that are deleted files.
+
+    A single file that is gone while its folder is there was deleted. A folder that is gone, or holds nothing any more,
+    may be a disk that is not mounted.
+    """
+    unreachable, deleted = [], []
+    for root in roots:
+        held = [video for video in indexed if is_under(video.path, root)]
+        if not held or any(is_under(path, root) for path in found.files) or _is_under_any(root, found.unreadable):
+            continue
+        if not os.path.lexists(root) and root.parent.is_dir() and all(video.path == root for video in held):
+            deleted.append(root)
+            continue
+        what = "it holds no video any more" if root.is_dir() else "it is not there"
+        unreachable.append(
+            Skipped(
+                root,
+                f"{what}, and its {len(held)} indexed videos are kept, as a disk may not be mounted; drop them with: "
+                f"framecue index remove {root}",
+            )
+        )
+    return unreachable, deleted
+
+
+def _check_found(starts: Sequence[Path], found: Scan) -> None:
+    for start in starts:
+        if not os.path.lexists(start):
+            raise DatasetError(f"Source {start} is not there; check the path.")
+        told = [path for path in (*found.files, *(item.path for item in found.skipped)) if is_under(path, start)]
+        if not told and start.is_dir():
+            raise DatasetError(
+                f"Folder {start} holds no file with a video ending (.mp4, .avi, .mkv, .webm, ...) at any depth; "
+                "check the path, or name the files themselves."
+            )
+
+
+def _is_as_indexed(video: IndexedVideo) -> bool:
+    try:
+        status = video.path.stat()
+    except OSError:
+        return False
+    return Stamp(status.st_size, status.st_mtime_ns) == Stamp(video.size_bytes, video.mtime_ns)
+
+
+def _is_under_any(path: Path, folders: Iterable[Path]) -> bool:
+    return any(is_under(path, folder) for folder in folders)

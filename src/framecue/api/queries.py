@@ -1,0 +1,138 @@
+"""What is asked of an index, as vectors; and answers of moments that overlap, as curves over time."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from framecue.errors import UsageError
+from framecue.search import MomentIndex, VideoVectors
+from framecue.tasks.moments import MomentEncoder
+from framecue.tasks.streaming import CurveRecorder
+from framecue.types import ScoreCurves
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A question to an index.
+
+    Attributes:
+        vectors: float32 [Q, D], unit length.
+        words: the question for people.
+        exclude: ids of videos that are no answer.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    words: str
+    exclude: tuple[str, ...] = ()
+
+
+def read_query(
+    index: MomentIndex,
+    encoder: Callable[[], MomentEncoder],
+    *,
+    text: str | None,
+    image: str | Path | Image.Image | None,
+    video: str | Path | None,
+    start_seconds: float | None,
+    end_seconds: float | None,
+) -> Query:
+    """
+    Args:
+        encoder: loads the model; not called where the vectors are stored.
+        video: a file, or the id of an indexed video.
+
+    Raises:
+        UsageError, PromptTooLongError, VideoError: as `Collection.search`.
+    """
+    given = [name for name, value in (("text", text), ("image", image), ("video", video)) if value is not None]
+    if len(given) != 1:
+        raise UsageError(f"A search is by one of text, image and video, found {' and '.join(given) or 'none of them'}.")
+    if video is None and (start_seconds is not None or end_seconds is not None):
+        raise UsageError(f"start_seconds and end_seconds are of an example video, found them beside {given[0]}.")
+    if text is not None:
+        return Query(encoder().texts([text]), text)
+    if image is not None:
+        name = "" if isinstance(image, Image.Image) else f" {Path(image).name}"
+        return Query(encoder().image(image)[None], f"image{name}")
+    assert video is not None
+    _check_segment(start_seconds, end_seconds)
+    stored = _stored(index, video)
+    path = stored.video.path if stored is not None else Path(video)
+    exclude = () if stored is None else (stored.video.video_id,)
+    if start_seconds is None and end_seconds is None:
+        vector = encoder().video(path).whole if stored is None else stored.whole
+        return Query(vector[None], path.name, exclude)
+    start = start_seconds or 0.0
+    vector = encoder().segment(path, start, end_seconds) if stored is None else _part_of(stored, start, end_seconds)
+    until = "the end" if end_seconds is None else f"{end_seconds:.1f}"
+    return Query(vector[None], f"{path.name} at {start:.1f}-{until} s", exclude)
+
+
+def cover(spans: npt.NDArray[np.float64], scores: npt.NDArray[np.float64], labels: Sequence[str]) -> ScoreCurves:
+    """Scores of overlapping moments as curves: at each time the mean of the moments there.
+
+    Args:
+        spans: [K, 2] seconds, in the order of their starts.
+        scores: [K, N] in [0, 1], of each moment for each label.
+    """
+    edges = np.unique(spans)
+    first, end = np.searchsorted(edges, spans[:, 0]), np.searchsorted(edges, spans[:, 1])
+    values = np.concatenate([np.ones((len(spans), 1)), scores], axis=1)
+    steps = np.zeros((len(edges), values.shape[1]))
+    np.add.at(steps, first, values)
+    np.subtract.at(steps, end, values)
+    sums = np.cumsum(steps, axis=0)[:-1]
+    count = np.round(sums[:, :1])
+    means = np.divide(sums[:, 1:], count, out=np.zeros_like(sums[:, 1:]), where=count > 0)
+    recorder = CurveRecorder(len(labels))
+    recorder.add(np.clip(means, 0, 1).astype(np.float32), edges)
+    return recorder.finish(tuple(labels))
+
+
+def _check_segment(start_seconds: float | None, end_seconds: float | None) -> None:
+    end = np.inf if end_seconds is None else end_seconds
+    if not 0 <= (start_seconds or 0.0) < end:
+        raise UsageError(
+            f"A segment must begin at 0 or later and before it ends, found {start_seconds} to {end_seconds} s."
+        )
+
+
+def _stored(index: MomentIndex, video: str | Path) -> VideoVectors | None:
+    """What is indexed under this id or path; None where nothing is, or the file has changed since."""
+    catalog = {item.video_id: item for item in index.videos()}
+    if isinstance(video, str) and video in catalog:
+        return index.vectors(video)
+    path = Path(os.path.abspath(video))
+    found = next((item for item in catalog.values() if item.path == path), None)
+    if found is None:
+        return None
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    is_same = (status.st_size, status.st_mtime_ns) == (found.size_bytes, found.mtime_ns)
+    return index.vectors(found.video_id) if is_same else None
+
+
+def _part_of(stored: VideoVectors, start_seconds: float, end_seconds: float | None) -> npt.NDArray[np.float32]:
+    """The mean of the moments whose middle lies in the part, else the one that overlaps it most."""
+    end = stored.video.duration_seconds if end_seconds is None else end_seconds
+    if start_seconds >= stored.spans[:, 1].max():
+        raise UsageError(
+            f"{stored.video.path} is {stored.video.duration_seconds:.2f} s long, found a segment from "
+            f"{start_seconds:g} s on; name a part of it."
+        )
+    middles = stored.spans.mean(axis=1)
+    inside = (middles >= start_seconds) & (middles < end)
+    if not inside.any():
+        overlap = np.minimum(stored.spans[:, 1], end) - np.maximum(stored.spans[:, 0], start_seconds)
+        inside = np.arange(len(overlap)) == overlap.argmax()
+    mean = stored.vectors[inside].mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    vector: npt.NDArray[np.float32] = (mean / length if length > 1e-6 else stored.whole).astype(np.float32)
+    return vector
