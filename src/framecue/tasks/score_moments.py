@@ -100,19 +100,18 @@ def _match(
     unknown = [one for key, ones in given.items() if key not in numbers for one in ones]
     if not matched:
         raise DatasetError(
-            f"{found_path}: none of the {len(found)} predictions is for a sentence of {truth_path} (first: "
+            f"{found_path}: no prediction is for a sentence of {truth_path} (first: "
             f"{found[0].origin}). Give the ground truth of the same part."
         )
     missing = [query.query_id or query.origin for number, query in enumerate(queries) if number not in matched]
     lines = []
     if missing:
-        count = f"{len(missing)} of {len(queries)} sentences have no prediction"
-        lines.append(f"{found_path}: {count}, counted as missed ({shorten(missing)}).")
+        what = "sentences without a prediction, counted as missed"
+        lines.append(f"{found_path}: {what}: {len(missing)} of {len(queries)} ({shorten(missing)}).")
     if unknown:
         names = shorten([one.query_id or one.origin for one in unknown])
-        lines.append(
-            f"{found_path}: {len(unknown)} predictions for sentences that the ground truth has not: left out ({names})."
-        )
+        what = "predictions for sentences that the ground truth has not, left out"
+        lines.append(f"{found_path}: {what}: {len(unknown)} ({names}).")
     return matched, lines
 
 
@@ -164,15 +163,15 @@ def _oddities(
         counts["no scores"] += one.scores is None and count > 1
         counts["unsorted"] += one.scores is not None and count > 1 and bool(one.scores[0] < one.scores.max())
     texts = (
-        ("bare", truth_path, "sentences have no segment: left out"),
-        ("empty truth", truth_path, "segments end no later than they begin: never found"),
-        ("nothing found", found_path, "sentences have an empty list of predictions: counted as missed"),
-        ("empty", found_path, "predictions end no later than they begin: never right"),
-        ("too many", found_path, f"sentences have more than {max_predictions} predictions: the first ones count"),
-        ("no scores", found_path, "sentences have predictions without scores: ranked in the order of the file"),
-        ("unsorted", found_path, "sentences have a surer prediction than their first, which R1 and mIoU judge"),
+        ("bare", truth_path, "sentences without a segment, left out"),
+        ("empty truth", truth_path, "segments that end no later than they begin, never found"),
+        ("nothing found", found_path, "sentences with an empty list of predictions, counted as missed"),
+        ("empty", found_path, "predictions that end no later than they begin, never right"),
+        ("too many", found_path, f"sentences with more than {max_predictions} predictions, of which the first count"),
+        ("no scores", found_path, "sentences with predictions without scores, ranked in the order of the file"),
+        ("unsorted", found_path, "sentences with a surer prediction than their first, which R1 and mIoU judge"),
     )
-    return [f"{path}: {counts[kind]} {text}." for kind, path, text in texts if counts[kind]]
+    return [f"{path}: {text}: {counts[kind]}." for kind, path, text in texts if counts[kind]]
 
 
 def _highlights(

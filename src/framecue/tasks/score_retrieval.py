@@ -223,7 +223,7 @@ def _notes(
             )
     silent = int((captions == 0).sum())
     if silent:
-        lines.append(f"{silent} of {len(captions)} videos have no text: they compete, but are no queries of v2t.")
+        lines.append(f"videos without a text, which compete but are no queries of v2t: {silent} of {len(captions)}.")
     if isinstance(revision, DualSoftmax) and similarity.min() < 0:
         lines.append("some similarities are negative, and DSL lowers those that its softmax finds probable.")
     if isinstance(revision, QueryBank) and revision.bank is not None:
