@@ -176,8 +176,11 @@ def test_lsmdc_is_read_from_tabs_alone(tmp_path):
     write(tmp_path / "LSMDC16_annos_val.csv", LSMDC[0].replace("American", "African").format("He waits.") + "\r\n")
     test = LSMDC[0].replace("0001", "1012").format("A car stops.")
     write(tmp_path / "LSMDC16_challenge_1000_publictect.csv", test + "\n")
+    write(tmp_path / "LSMDC16_annos_test.csv", LSMDC[1].format("A further test.") + "\n")
+    write(tmp_path / "LSMDC16_multiple_choice_valid.csv", "1\t2\t3\n")
     read = read_captions(tmp_path)
     assert read.format == "lsmdc"
+    assert any("2 files are no part of the published protocol: not read" in note for note in read.notes)
     assert parts(read) == {"train": 2, "val": 1, "test": 1}
     assert [v.captions for v in read.part("train")] == [
         ('"SOMEONE" is on the bed.', "SOMEONE's \"eyes"),
@@ -269,7 +272,7 @@ def test_real_activitynet_captions_as_paragraphs_and_as_segments(shared_data):
     assert [(v.start_seconds, v.end_seconds) for v in segments[:2]] == [(0.28, 55.15), (13.79, 54.32)]
     both = read_captions(folder)
     assert [video.captions for video in both.videos] == [video.captions for video in read.videos]
-    assert any("1 file annotates the videos of another anew: not read (val_2.json)" in note for note in both.notes)
+    assert any("1 file is no part of the published protocol: not read (val_2.json)" in note for note in both.notes)
 
 
 @pytest.mark.parametrize("pair", [[3, 3], [5, 2], [-1, 2], [1], "ab", [True, 2], [float("nan"), 2], [0, 10**400], None])
@@ -281,6 +284,14 @@ def test_activitynet_times_that_are_none_keep_their_sentence(tmp_path, pair):
         (("two",), None, None),
     ]
     assert any("1 sentence has times that are none" in note for note in read.notes)
+
+
+def test_lists_of_ids_beside_activitynet_captions_are_not_read(tmp_path):
+    write(tmp_path / "train.json", {"v_a": {"duration": 9, "timestamps": [[0, 4]], "sentences": ["one"]}})
+    write(tmp_path / "train_ids.json", ["v_a"])
+    read = read_captions(tmp_path)
+    assert (read.format, parts(read)) == ("activitynet_captions", {"train": 1})
+    assert any("1 file is no part of the published protocol: not read (train_ids.json)" in note for note in read.notes)
 
 
 def test_damaged_activitynet_entries(tmp_path):

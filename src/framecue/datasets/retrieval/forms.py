@@ -6,7 +6,7 @@ from pathlib import Path
 from framecue.datasets.json_items import read_json_items
 from framecue.datasets.naming import part_in_file_name
 from framecue.datasets.retrieval.caption_set import RawEntry
-from framecue.datasets.retrieval.lsmdc import is_lsmdc, lsmdc_part, read_lsmdc
+from framecue.datasets.retrieval.lsmdc import LSMDC_FILES, is_lsmdc, lsmdc_part, read_lsmdc
 from framecue.datasets.retrieval.msrvtt import is_msrvtt, read_msrvtt_data
 from framecue.datasets.retrieval.msvd import is_msvd, pickle_refusal, read_msvd
 from framecue.datasets.retrieval.notes import CaptionNotes
@@ -61,8 +61,9 @@ def find_format(source: Path) -> str:
             return "msrvtt"
         if is_msvd(source):
             return "msvd"
-        files = _candidates(source)
-        formats = {_form_of_file(path) for path in files}
+        if any((source / name).is_file() for name in LSMDC_FILES):
+            return "lsmdc"
+        formats = {_form_of_file(path) for path in _candidates(source) if not path.stem.endswith("_ids")}
         if len(formats) != 1:
             found = f"files of {', '.join(sorted(formats))}" if formats else "none"
             raise DatasetError(
@@ -74,7 +75,7 @@ def find_format(source: Path) -> str:
 
 
 def part_files(source: Path, format: str, notes: CaptionNotes) -> list[Path]:
-    """The files to read, of a folder those that are of the format; a second annotation of the same videos is not read.
+    """The files to read: of a folder those of published protocols; others that look like them are counted.
 
     Raises:
         DatasetError: there is none.
@@ -84,14 +85,18 @@ def part_files(source: Path, format: str, notes: CaptionNotes) -> list[Path]:
     if not source.is_dir():
         return [source]
     files = _candidates(source)
-    if format == "activitynet_captions" and any(path.stem == "val_1" for path in files):
-        for path in files:
-            if path.stem == "val_2":
-                notes.add("second", path.name)
-        files = [path for path in files if path.stem != "val_2"]
-    if not files:
+    names = {path.name for path in files}
+    if format == "lsmdc":
+        unread = names - set(LSMDC_FILES)
+    else:
+        unread = {path.name for path in files if path.stem.endswith("_ids")}
+        if format == "activitynet_captions" and "val_1.json" in names:  # val_2 annotates its videos anew
+            unread |= names & {"val_2.json"}
+    for name in sorted(unread):
+        notes.add("unread", name)
+    if names == unread:
         raise DatasetError(f"{source} holds no files of captions in parts (train.json ...). Name the file.")
-    return files
+    return [path for path in files if path.name not in unread]
 
 
 def part_of_file(path: Path, format: str) -> str | None:

@@ -33,9 +33,9 @@ KINDS: dict[str, tuple[str, str]] = {
     ),
     "folder": ("entry's part is told by a folder's name", "entries' parts are told by folders' names"),
     "file": ("file's part is told by its name", "files' parts are told by their names"),
-    "second": (
-        "file annotates the videos of another anew: not read",
-        "files annotate the videos of others anew: not read",
+    "unread": (
+        "file is no part of the published protocol: not read",
+        "files are no part of the published protocol: not read",
     ),
 }
 """All kinds, in the order in which they are told."""
