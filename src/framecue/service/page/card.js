@@ -13,7 +13,7 @@ export function momentCard(moment, { href, weak = false }) {
   const words = el("div", { class: "words" },
     el("span", { class: "name", title: moment.path ?? moment.name }, moment.name),
     scoreBar(moment.score));
-  const like = el("a", { class: "button like quiet", href: searchHash({ like: { id: moment.video_id, start, end } }), title: "More like this" },
+  const like = el("a", { class: "button like", href: searchHash({ like: { id: moment.video_id, start, end } }), title: "More like this" },
     icon("like"), el("span", { class: "away" }, `More like ${moment.name} at ${format.span(start, end)}`));
   const card = el("li", { class: weak ? "card weak" : "card" }, el("a", { class: "open", href }, picture, words), like);
   movable(card, picture, moment);

@@ -21,6 +21,7 @@ export class Filters {
   }
 
   open(open) {
+    if (this.panel.hidden === !open) return;
     this.panel.hidden = !open;
     this.toggle.setAttribute("aria-expanded", String(open));
     if (open) this.panel.querySelector("input").focus();

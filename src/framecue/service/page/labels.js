@@ -1,7 +1,7 @@
 /** The labels under the video: typed, drawn as curves, and looked for as segments. */
 
 import { curves, localize } from "./api.js";
-import { el, toast } from "./dom.js";
+import { el } from "./dom.js";
 import * as format from "./format.js";
 import { labelList } from "./route.js";
 import { COLORS, MAX_LABELS } from "./timeline.js";
@@ -85,7 +85,6 @@ export class Labels {
     this.timeline.setSegments(labels, segments);
     const words = segments.length ? `${format.count(segments.length, "segment")} found.` : "None of these actions was found in this video.";
     this.note.textContent = words;
-    toast(words);
     this.list.replaceChildren(...segments.map(({ start_seconds: start, end_seconds: end, label, score }) =>
       el("li", {}, el("button", { type: "button", on: { click: () => this.onMoment({ start, end }) } },
         dot(Math.max(0, labels.indexOf(label))), el("span", { class: "label" }, label),

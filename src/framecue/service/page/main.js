@@ -45,8 +45,9 @@ function navigate() {
 /** Another search; the same one again asks again. */
 function go(search) {
   const hash = searchHash(search);
-  if (hash === (location.hash || "#/") && results.visible) results.show(search).then(() => !search.example && results.reload());
-  else location.hash = hash;
+  if (hash !== (location.hash || "#/")) location.hash = hash;
+  else if (search.example) results.show(search);
+  else results.reload();
   if (search.q && matchMedia("(hover: none)").matches) box.input.blur(); // the phone's keyboard goes away
 }
 
@@ -64,7 +65,7 @@ function onStatus(status, back) {
   if (!results.visible || !before) return;
   const changed = results.version !== null && status.version !== results.version;
   const waiting = byId("empty") !== null && (status.num_videos > 0 || Boolean(status.building) !== Boolean(before.building));
-  if ((back && results.failed) || waiting) results.load(results.search, results.shown ?? undefined);
+  if ((back && results.failed) || waiting) results.reload();
   else if (changed && !results.failed) offerFresh(status.num_videos - (results.numVideos ?? status.num_videos));
 }
 

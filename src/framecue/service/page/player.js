@@ -82,7 +82,6 @@ export class Player {
     }
     this.film.hidden = this.details.hidden = false;
     this.title.textContent = document.title = this.video.name;
-    this.stage.style.setProperty("--poster", "none");
     this.timeline.setVideo(this.video.duration_seconds, this.moment());
     this.describe();
     this.labels.show(route.id, this.wanted());
@@ -253,6 +252,7 @@ export class Player {
       moment ? el("h2", {}, moment.end > moment.start ? format.span(moment.start, moment.end) : format.time(moment.start)) : "",
       found ? scoreBar(found.score) : "",
       actions,
+      video.changed ? el("p", { class: "muted" }, "The file has changed since it was indexed; “framecue index refresh” looks at it again.") : "",
       el("dl", {}, row("Length", format.duration(video.duration_seconds)), video.date ? row("Date", format.date(video.date)) : [],
         Object.entries(video.metadata ?? {}).map(([name, value]) => row(name, value)), row("File", video.path)),
       this.otherMoments());

@@ -30,7 +30,7 @@ export class Results {
   /** Shows the results of a search; those that are there already stay, where they were. */
   async show(search) {
     this.section.hidden = false;
-    const key = `${searchHash(search)} ${search.example ? (this.box.file?.taken ?? "") : ""}`;
+    const key = this.key(search);
     if (key === this.shown) {
       scrollTo(0, this.scroll);
       this.focusLast();
@@ -48,10 +48,15 @@ export class Results {
 
   /** The same again, of what the index holds now. */
   reload() {
-    return this.load(this.search, this.shown);
+    return this.load(this.search);
   }
 
-  async load(search, key = `${searchHash(search)} `) {
+  /** What tells one search from another: the address, and which file was dropped. */
+  key(search) {
+    return `${searchHash(search)} ${search.example ? (this.box.file?.taken ?? "") : ""}`;
+  }
+
+  async load(search, key = this.key(search)) {
     const grown = this.search && searchHash({ ...search, topK: null }) === searchHash({ ...this.search, topK: null });
     Object.assign(this, { search, shown: key });
     this.request?.abort();
@@ -63,16 +68,16 @@ export class Results {
       await this.fill(search, signal);
     } catch (error) {
       if (signal.aborted) return;
-      this.fail(error, search, key);
+      this.fail(error, search);
     }
     this.section.removeAttribute("aria-busy");
   }
 
   /** A search that the server would not answer; it is not kept, so that coming back asks again. */
-  fail(error, search, key) {
+  fail(error, search) {
     Object.assign(this, { shown: null, moments: [], failed: error.status === 0 || error.status >= 500 });
     this.head("", "");
-    this.put(trouble(error, () => this.load(search, key)));
+    this.put(trouble(error, () => this.load(search)));
   }
 
   wait(search) {
@@ -156,7 +161,7 @@ export class Results {
     const button = el("button", { type: "button", on: { click: () => {
       button.disabled = true;
       history.replaceState(null, "", searchHash(next));
-      this.load(next, `${searchHash(next)} ${search.example ? (this.box.file?.taken ?? "") : ""}`);
+      this.load(next);
     } } }, `More ${noun}`);
     return el("div", { class: "more" }, button);
   }

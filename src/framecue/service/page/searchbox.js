@@ -27,6 +27,9 @@ export class SearchBox {
       if (event.key === "Backspace" && !this.input.value && !this.chip.hidden) this.dropExample();
     });
     this.acceptDrops();
+    document.addEventListener("pointerdown", (event) => {
+      if (!event.target.closest("#search") && !this.filters.panel.hidden) this.filters.open(false);
+    });
   }
 
   focus() {
@@ -37,8 +40,8 @@ export class SearchBox {
   submit() {
     const q = this.input.value.trim();
     if (q && (this.file || this.like)) this.forget(); // a sentence typed beside an example replaces it
-    this.filters.panel.hidden = true;
-    this.filters.toggle.setAttribute("aria-expanded", "false");
+    if (this.file) this.readStretch();
+    this.filters.open(false);
     this.onSearch({ q, like: this.like, example: this.file?.data.name, ...this.filters.read() });
   }
 
@@ -58,11 +61,19 @@ export class SearchBox {
     this.file = { data, start: null, end: null, taken: Date.now() };
     this.input.value = "";
     this.showFile();
-    this.submit();
+    this.submit(); // the whole of it first; a part can be named then
+  }
+
+  /** Of an example video a part may be meant; another part is another question. */
+  readStretch() {
+    const [start, end] = ["stretch-start", "stretch-end"].map((id) => byId(id).valueAsNumber).map((value) => (Number.isNaN(value) ? null : value));
+    if (start === this.file.start && end === this.file.end) return;
+    Object.assign(this.file, { start, end, taken: Date.now() });
   }
 
   forget() {
     this.file = this.like = null;
+    byId("stretch").hidden = true;
     this.chip.hidden = true;
     this.chip.replaceChildren();
     this.input.placeholder = "Describe a moment";
@@ -77,6 +88,8 @@ export class SearchBox {
   showFile() {
     const name = this.file.data.name;
     this.fillChip(name, null);
+    byId("stretch").hidden = this.file.data.type.startsWith("image/");
+    for (const [id, value] of [["stretch-start", this.file.start], ["stretch-end", this.file.end]]) byId(id).value = value ?? "";
     if (!this.file.data.type.startsWith("image/")) return;
     createImageBitmap(this.file.data, { resizeHeight: 56, resizeQuality: "medium" }).then((picture) => {
       const canvas = el("canvas", { width: picture.width, height: picture.height });
@@ -87,6 +100,7 @@ export class SearchBox {
 
   showLike(like) {
     this.file = null;
+    byId("stretch").hidden = true;
     const known = this.like?.id === like.id && this.like.start === like.start && this.like.end === like.end;
     if (known && !this.chip.hidden) return;
     this.like = like;

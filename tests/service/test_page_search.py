@@ -1,0 +1,309 @@
+"""Searching in the page: cards, filters, examples, keys, narrow and dark screens."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+BOLD = '<b>bold & "quotes".mp4'
+PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
+
+Visit = Callable[..., Any]
+Shoot = Callable[..., Path]
+
+
+def cards(page: Any) -> Any:
+    return page.locator(".card .open")
+
+
+def search(page: Any, text: str) -> None:
+    page.locator("#q").fill(text)
+    page.keyboard.press("Enter")
+    page.locator("#results-note", has_text="searched in").wait_for()
+
+
+def num_wide(page: Any) -> int:
+    """Pixels by which the page is wider than the screen."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def test_a_fresh_page_lists_the_videos(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
+    page = visit(stage_server)
+    cards(page).nth(3).wait_for()
+    assert cards(page).count() == 4
+    assert page.locator("#results-title").inner_text() == "4 videos"
+    assert page.locator("#index-words").inner_text().startswith("4 videos · ")
+    shoot(page, "start")
+
+
+def test_a_sentence_shows_moments_with_time_and_score(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
+    page = visit(stage_server)
+    search(page, "a red circle moves to the left")
+    assert cards(page).count() >= 4
+    assert "q=a+red+circle" in page.url
+    first = page.locator(".card").first
+    assert re.fullmatch(r"\d+:\d\d(\.\d)? – \d+:\d\d(\.\d)?", first.locator(".when").inner_text())
+    assert re.search(r"\d+ %", first.locator(".score").inner_text())
+    assert re.match(r"4 videos searched in [\d.]+ m?s$", page.locator("#results-note").inner_text())
+    assert "searched in" in (page.locator("#announcement[aria-live=polite]").text_content() or "")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.picture img')].every(i => i.complete && i.naturalWidth > 0)"
+    )
+    scores = page.locator(".card .bar").evaluate_all(
+        "bars => bars.map(b => Number(b.style.getPropertyValue('--score')))"
+    )
+    assert scores == sorted(scores, reverse=True)
+    shoot(page, "results")
+
+
+def test_pointing_at_a_card_plays_its_moment_silently(visit: Visit, stage_server: Any) -> None:
+    page = visit(stage_server, "/#/?q=a+blue+square")
+    card = page.locator(".card").first
+    card.hover()
+    video = card.locator("video.moving")
+    video.wait_for()
+    page.wait_for_function("v => v.readyState >= 2 && !v.paused", arg=video.element_handle())
+    start = page.evaluate(
+        "href => Number(new URLSearchParams(href.split('?')[1]).get('t'))", cards(page).first.get_attribute("href")
+    )
+    state = video.evaluate("v => [v.currentTime, v.muted]")
+    assert start - 0.3 <= state[0] <= start + 8
+    assert state[1] is True
+    page.locator("#index-words").hover()
+    page.wait_for_function("document.querySelectorAll('.card video').length === 0")
+
+
+def test_markup_in_names_is_text(visit: Visit, stage_server: Any) -> None:
+    page = visit(stage_server)
+    cards(page).nth(3).wait_for()
+    assert BOLD in page.locator(".card .name").all_inner_texts()
+    assert page.locator("main b, main i:not(.bar i):not(.cursor)").count() == 0
+    search(page, "<img src=x onerror=alert(1)>")
+    assert "<img src=x onerror=alert(1)>" in page.locator("#results-title").inner_text()
+    page.locator(".card", has_text=BOLD).first.locator(".open").click()
+    page.locator(".details dd", has_text="<i>hall</i>").wait_for()
+    assert page.locator("#player-title").inner_text() == BOLD
+
+
+def test_what_does_not_match_is_said_plainly(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
+    page = visit(stage_server, "/#/?q=a+red+circle&min_score=1")
+    page.get_by_role("heading", name="Nothing here matches “a red circle”, the nearest are:").wait_for()
+    assert page.locator(".card.weak").count() == cards(page).count() > 0
+    shoot(page, "no_match")
+
+
+def test_filters_narrow_the_search_and_stand_in_the_link(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
+    page = visit(stage_server, "/#/?q=a+circle")
+    cards(page).first.wait_for()
+    page.locator("#filters-toggle").click()
+    assert page.evaluate("document.activeElement.name") == "path"
+    page.get_by_label("Folder or path").fill("yard")
+    page.get_by_label("camera", exact=True).fill("2")
+    page.get_by_label("how to compare camera").select_option(">=")
+    shoot(page, "filters")
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Apply").click()
+    page.locator("#results-note", has_text="2 videos searched").wait_for()
+    assert set(page.locator(".card .name").all_inner_texts()) == {"second.mp4", "third.mp4"}
+    assert "path=yard" in page.url
+    assert "where=camera%3E%3D2" in page.url
+    assert page.locator("#filters-count").inner_text() == "2"
+    page.reload()
+    page.locator("#results-note", has_text="2 videos searched").wait_for()
+    page.locator("#filters-toggle").click()
+    assert page.get_by_label("camera", exact=True).input_value() == "2"
+    page.get_by_role("button", name="Clear").click()
+    page.locator("#results-note", has_text="4 videos searched").wait_for()
+
+
+def test_filters_that_leave_nothing_offer_a_way_on(visit: Visit, stage_server: Any) -> None:
+    page = visit(stage_server, "/#/?q=a+circle&min_duration=90000")
+    page.get_by_role("link", name="Search without filters").click()
+    page.locator("#results-note", has_text="4 videos searched").wait_for()
+
+
+def test_a_filter_of_another_kind_is_explained(visit: Visit, stage_server: Any) -> None:
+    page = visit(stage_server, "/#/?q=a+circle&where=camera%3Dleft", failures=True)
+    assert "camera" in page.get_by_role("alert").inner_text()
+
+
+def test_an_image_is_an_example(visit: Visit, stage_server: Any, tmp_path: Path, shoot: Shoot) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (64, 48), (220, 40, 30)).save(tmp_path / "red <b>.png")
+    page = visit(stage_server)
+    cards(page).first.wait_for()
+    page.locator("#file").set_input_files(tmp_path / "red <b>.png")
+    page.locator("#results-note", has_text="searched in").wait_for()
+    page.locator("#example canvas").wait_for()
+    assert page.locator("#example .name").inner_text() == "red <b>.png"
+    shoot(page, "example")
+    page.reload()
+    page.get_by_role("button", name="Choose the file").wait_for()
+    page.locator("#file").set_input_files(tmp_path / "red <b>.png")
+    page.locator("#results-note", has_text="searched in").wait_for()
+    page.get_by_role("button", name="Search without the example").click()
+    page.locator("#results-title", has_text="4 videos").wait_for()
+
+
+def test_a_part_of_a_video_is_an_example(visit: Visit, stage_server: Any, stages: Path) -> None:
+    page = visit(stage_server)
+    page.locator("#file").set_input_files(stages / "fourth.mp4")
+    page.locator("#results-note", has_text="searched in").wait_for()
+    page.get_by_label("Only from").fill("2")
+    page.get_by_label("to", exact=True).fill("5")
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.locator("#results-title", has_text="2").wait_for()
+    page.locator("#results-note", has_text="searched in").wait_for()
+    assert cards(page).count() > 0
+
+
+def test_a_file_that_is_none_is_refused_in_words(visit: Visit, stage_server: Any, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    page = visit(stage_server, failures=True)
+    page.locator("#file").set_input_files(tmp_path / "notes.txt")
+    assert len(page.get_by_role("alert").inner_text()) > 20
+
+
+def test_more_like_this(visit: Visit, stage_server: Any) -> None:
+    page = visit(stage_server, "/#/?q=a+circle")
+    page.locator(".card").first.hover()
+    page.locator(".card .like").first.click()
+    page.locator("#example", has_text="Like").wait_for()
+    page.locator("#results-note", has_text="searched in").wait_for()
+    assert re.search(r"like=[0-9a-f]{64}&start=[\d.]+&end=[\d.]+", page.url)
+    page.reload()
+    page.locator("#results-note", has_text="searched in").wait_for()
+    page.go_back()
+    page.locator("#results-title", has_text="“a circle”").wait_for()
+    assert page.locator("#example").is_hidden()
+
+
+def test_all_by_keyboard(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
+    page = visit(stage_server)
+    cards(page).first.wait_for()
+    page.keyboard.press("/")
+    page.keyboard.type("a green star")
+    page.keyboard.press("Enter")
+    page.locator("#results-note", has_text="searched in").wait_for()
+    page.keyboard.press("Escape")
+    where = "[...document.querySelectorAll('.card .open')].indexOf(document.activeElement)"
+    for key, expected in [
+        ("ArrowRight", 0),
+        ("ArrowRight", 1),
+        ("j", 2),
+        ("k", 1),
+        ("ArrowLeft", 0),
+        ("ArrowDown", 4),
+        ("ArrowUp", 0),
+    ]:
+        page.keyboard.press(key)
+        assert page.evaluate(where) == expected, key
+    page.locator(".card video.moving").wait_for()  # the card that has the focus plays
+    shoot(page, "keyboard")
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keys").wait_for()
+    shoot(page, "keys")
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog", name="Keys").wait_for(state="hidden")
+    cards(page).nth(1).focus()
+    page.keyboard.press("Enter")
+    page.locator("#player .curve").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("#results").wait_for()
+    assert page.evaluate(where) == 1
+
+
+def test_a_narrow_screen(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
+    page = visit(stage_server, **PHONE)
+    cards(page).nth(3).wait_for()
+    assert num_wide(page) == 0
+    search(page, "a yellow triangle")
+    page.locator(".card video.moving").first.wait_for()  # in view, as nothing can hover
+    assert num_wide(page) == 0
+    shoot(page, "phone_results")
+    page.locator("#filters-toggle").tap()
+    assert num_wide(page) == 0
+    shoot(page, "phone_filters")
+    page.keyboard.press("Escape")
+    cards(page).first.tap()
+    page.locator("#player .curve").wait_for()
+    page.wait_for_function("document.querySelector('.stage video').readyState >= 2")
+    assert num_wide(page) == 0
+    shoot(page, "phone_player")
+
+
+def test_dark_by_the_system_and_by_hand(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
+    page = visit(stage_server, "/#/?q=a+red+circle", color_scheme="dark")
+    cards(page).first.wait_for()
+    light = "(() => { const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number); return r + g + b > 380; })()"
+    assert page.evaluate(light) is False
+    shoot(page, "dark_results")
+    page.get_by_role("button", name="Light theme").click()
+    assert page.evaluate(light) is True
+    page.reload()
+    cards(page).first.wait_for()
+    assert page.evaluate(light) is True
+    page.get_by_role("button", name="Dark theme").click()
+    assert page.evaluate(light) is False
+
+
+def test_nothing_moves_by_itself_where_motion_is_unwelcome(visit: Visit, stage_server: Any) -> None:
+    page = visit(stage_server, "/#/?q=a+red+circle", reduced_motion="reduce")
+    page.locator(".card").first.hover()
+    page.wait_for_timeout(500)
+    assert page.locator(".card video").count() == 0
+    cards(page).first.focus()
+    page.keyboard.press("Space")  # but on request
+    page.locator(".card video.moving").wait_for()
+
+
+def test_a_query_without_end_is_refused_in_words(visit: Visit, stage_server: Any) -> None:
+    page = visit(stage_server, failures=True)
+    page.locator("#q").fill("word " * 3000)
+    page.keyboard.press("Enter")
+    assert "too much text" in page.get_by_role("alert").inner_text()
+    page.locator("#q").fill("word " * 400)
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").filter(has_not_text="too much text").wait_for()
+
+
+def test_text_and_controls_have_contrast_and_names(visit: Visit, stage_server: Any) -> None:
+    for scheme in ("light", "dark"):
+        page = visit(stage_server, "/#/?q=a+red+circle", color_scheme=scheme)
+        cards(page).first.wait_for()
+        cards(page).first.click()
+        page.locator("#player .curve").wait_for()
+        assert page.evaluate(NAMELESS) == []
+        assert page.evaluate(CONTRAST) == []
+
+
+NAMELESS = """
+[...document.querySelectorAll("button, a[href], input, select, [role=slider], video")]
+  .filter(e => e.checkVisibility() && e.getAttribute("aria-hidden") !== "true")
+  .filter(e => !(e.getAttribute("aria-label") || e.title || e.innerText?.trim() || e.textContent.trim() || e.labels?.length))
+  .map(e => e.outerHTML.slice(0, 90))
+"""
+
+CONTRAST = """
+(() => {
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const rgb = color => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor); if (c[3] > 128) return c; } return [255, 255, 255]; };
+  const poor = [];
+  for (const e of document.querySelectorAll("h1, h2, p, span, button, a, dt, dd, label, .clock")) {
+    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    if (!own || !e.checkVisibility({opacityProperty: true}) || e.closest(".away, .picture, .toast, .skip")) continue;
+    const [a, b] = [light(rgb(getComputedStyle(e).color)), light(ground(e))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) poor.push(`${e.className || e.tagName} ${ratio.toFixed(2)} ${e.textContent.slice(0, 30)}`);
+  }
+  return poor;
+})()
+"""
