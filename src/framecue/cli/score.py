@@ -165,9 +165,8 @@ def retrieval(
 ) -> None:
     """R@1, R@5, R@10, median and mean rank of a similarity matrix, text to video and video to text.
 
-    A video may have many texts; video to text then counts the best of its own, among the texts of other videos. Equal
-    similarities count as randomly ordered, and the expectation is given. DSL and QB-Norm are marked in the results:
-    figures with them are not comparable with figures without.
+    Video to text ranks the best of a video's own texts among those of other videos. Equal similarities count as
+    randomly ordered. Figures with DSL or QB-Norm are marked: they are not comparable with figures without.
     """
     from framecue.cli.score_tables import print_retrieval
     from framecue.tasks.score_retrieval import score_retrieval

@@ -61,24 +61,19 @@ def score_retrieval(
         raise UsageError(f"ties must be {', '.join(_TIES)} and rivals {', '.join(_RIVALS)}, found {ties} and {rivals}.")
     path = Path(matrix)
     similarity = _read_matrix(path, columns_are_texts)
-    videos = np.arange(len(similarity)) if truth is None else _read_truth(Path(truth))
-    if truth is None and similarity.shape[0] != similarity.shape[1]:
-        texts_by_videos = f"{similarity.shape[0]} texts and {similarity.shape[1]} videos"
-        raise DatasetError(
-            f"{path} has {texts_by_videos}, so no diagonal. Give the video of each text with --truth FILE."
-        )
+    videos = _diagonal(similarity, path) if truth is None else _read_truth(Path(truth))
     revision = _revision(dsl, query_bank, bank_temperature, columns_are_texts)
+
+    def by(policy: Ties) -> dict[str, float]:
+        return retrieval_scores(similarity, videos, revision=revision, ties=policy, rivals=rivals).to_json()
+
     try:
-        scores = retrieval_scores(similarity, videos, revision=revision, ties=ties, rivals=rivals)
-        bounds = {
-            policy: retrieval_scores(similarity, videos, revision=revision, ties=policy, rivals=rivals).to_json()
-            for policy in ("optimistic", "pessimistic")
-            if scores.t2v.tied_queries or scores.v2t.tied_queries
-        }
+        figures = by(ties)
     except ValueError as error:
         hint = _layout_hint(similarity, videos)
         raise DatasetError(f"{path}{'' if truth is None else f' with {truth}'}: {error}{hint}") from None
-    figures = scores.to_json()
+    tied = figures["t2v/tied_queries"] or figures["v2t/tied_queries"]
+    bounds = (by("pessimistic"), by("optimistic")) if tied else (figures, figures)
     captions = np.bincount(videos, minlength=similarity.shape[1])
     return {
         "matrix": {"file": str(path), "texts": similarity.shape[0], "videos": similarity.shape[1]},
@@ -127,6 +122,14 @@ def _read_array(path: Path) -> npt.NDArray[Any]:
         array.close()
         raise DatasetError(f"{path} holds several arrays (.npz). Save the similarities alone with numpy.save.")
     return array
+
+
+def _diagonal(similarity: Matrix, path: Path) -> npt.NDArray[np.int64]:
+    num_texts, num_videos = similarity.shape
+    if num_texts != num_videos:
+        found = f"{num_texts} texts and {num_videos} videos"
+        raise DatasetError(f"{path} has {found}, so no diagonal. Give the video of each text with --truth FILE.")
+    return np.arange(num_texts)
 
 
 def _read_truth(path: Path) -> npt.NDArray[np.int64]:
@@ -205,7 +208,7 @@ def _described(revision: Revision | None, query_bank: str | Path | None) -> dict
 
 def _notes(
     figures: dict[str, float],
-    bounds: dict[str, dict[str, float]],
+    bounds: tuple[dict[str, float], dict[str, float]],
     captions: npt.NDArray[np.int64],
     similarity: Matrix,
     revision: Revision | None,
@@ -215,7 +218,7 @@ def _notes(
     for direction, queries in (("t2v", "texts"), ("v2t", "videos")):
         tied = figures[f"{direction}/tied_queries"]
         if tied:
-            low, high = (bounds[policy][f"{direction}/R1"] for policy in ("pessimistic", "optimistic"))
+            low, high = (figures_of[f"{direction}/R1"] for figures_of in bounds)
             count = f"{tied} of {figures[f'{direction}/queries']} {queries}"
             lines.append(
                 f"{count} have a rival exactly as similar as their match: R@1 of {direction} lies between "
