@@ -10,7 +10,9 @@ from framecue.cli import reproduce
 from framecue.cli.main import app
 from framecue.cli.reproduce import LOCALIZATION, TableName
 from framecue.report.table_words import ABOUT, COLUMNS, LOOK_AT, STAGES, TITLES
+from framecue.tasks.retrieval_evaluation import FROZEN
 from framecue.training.localization_trials import LOCALIZATION_DATASETS, LOCALIZATION_TABLES
+from framecue.training.retrieval_tables import RETRIEVAL, RETRIEVAL_DATASETS
 from framecue.training.table_rows import ROWS, TABLES
 
 
@@ -56,11 +58,12 @@ def test_few_shot_needs_a_video_of_each_class(tmp_path: Path) -> None:
 
 
 def test_tables_are_those_that_can_be_run_and_shown() -> None:
-    tables = (*TABLES, *LOCALIZATION_TABLES)
+    tables = (*TABLES, *LOCALIZATION_TABLES, RETRIEVAL)
     assert get_args(TableName) == tables == tuple(TITLES) == tuple(LOOK_AT) == tuple(COLUMNS)
     assert LOCALIZATION == LOCALIZATION_TABLES
-    assert {method for rows in ROWS.values() for method in rows} | set(STAGES) == set(ABOUT)
+    assert {method for rows in ROWS.values() for method in rows} | set(STAGES) | {FROZEN} == set(ABOUT)
     assert reproduce.LOCALIZATION_DATASETS == LOCALIZATION_DATASETS
+    assert reproduce.RETRIEVAL_DATASETS == RETRIEVAL_DATASETS
 
 
 @pytest.mark.parametrize(
@@ -94,3 +97,23 @@ def test_unknown_table(tmp_path: Path) -> None:
     result = run("ablation", "world", "--out", tmp_path)
     assert result.exit_code == 2
     assert "closed-set" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Nothing to measure on; name a data set (world, msrvtt-9k, msrvtt-7k, lsmdc, didemo, smit) or give"),
+        (["hmdb51"], "Data set 'hmdb51' is not known; use world, msrvtt-9k, msrvtt-7k, lsmdc, didemo, smit, or"),
+        (["didemo"], "didemo needs --data DIR, with DIR/videos and DIR/annotations."),
+        (["world", "--data", "d"], "The built-in world is rendered under --out; leave --data away."),
+        (["world", "--rows", "B-I"], "--rows must be of A0, A1, A2, A3, A4, A5, A6, A7, robust, found 'B-I'; frozen"),
+        (["world", "--shots", "1"], "Table retrieval has no --shots. Leave it away."),
+        (["world", "--splits", "d"], "Table retrieval has no --splits. Leave it away."),
+    ],
+)
+def test_wrong_usage_of_retrieval_is_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:
+    result = run("retrieval", *arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("framecue: error: " + said)
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()

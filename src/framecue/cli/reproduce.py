@@ -23,13 +23,16 @@ TableName = Literal[
     "cross-dataset",
     "localization",
     "open-set-localization",
+    "retrieval",
 ]
 LOCALIZATION = ("localization", "open-set-localization")
 DATASETS = ("world", "hmdb51", "ucf101", "kinetics400", "kinetics700", "something")
 LOCALIZATION_DATASETS = ("world", "thumos14", "activitynet")
+RETRIEVAL_DATASETS = ("world", "msrvtt-9k", "msrvtt-7k", "lsmdc", "didemo", "smit")
 NOT_REPEATED = ("rows", "format", "restart", "out", "table", "words")  # in the command of a single row
 OF_RECOGNITION = ("rows", "shots", "draws", "episodes", "train_classes", "test_classes", "other_config")
 OF_LOCALIZATION = ("annotations", "train_fraction")
+NOT_OF_RETRIEVAL = (*OF_RECOGNITION[1:], *OF_LOCALIZATION, "splits")
 
 
 def reproduce(
@@ -41,8 +44,8 @@ def reproduce(
         typer.Argument(
             metavar="[DATASET] [KEY=VALUE]...",
             help="world (built in), hmdb51, ucf101, kinetics400, kinetics700 or something, of localization world, "
-            "thumos14 or activitynet; and changes to the run config. With --config, DATASET only says whose published "
-            "figures stand beside.",
+            "thumos14 or activitynet, of retrieval world, msrvtt-9k, msrvtt-7k, lsmdc, didemo or smit; and changes to "
+            "the run config. With --config, DATASET only says whose published figures stand beside.",
         ),
     ] = None,
     data: Annotated[
@@ -78,14 +81,17 @@ def reproduce(
 ) -> None:
     """Make a whole table of the paper, with baselines, beside the published figures.
 
-    The last two are of localization: all names, and names held out of training, in 75/25 or 50/50 splits.
+    Two are of localization: all names, and names held out of training, in 75/25 or 50/50 splits. retrieval finds videos
+    by their captions, in both directions.
 
     Run the same command again after an interruption: it goes on where it stopped. DIR gets table.json, table.md and
     table.html, a page with plots.
     """
     known = LOCALIZATION_DATASETS if table in LOCALIZATION else DATASETS
+    known = RETRIEVAL_DATASETS if table == "retrieval" else known
     dataset, overrides = _dataset_and_overrides(words or [], known)
-    _refuse_others(context, table, OF_RECOGNITION if table in LOCALIZATION else OF_LOCALIZATION)
+    others = OF_RECOGNITION if table in LOCALIZATION else OF_LOCALIZATION
+    _refuse_others(context, table, NOT_OF_RETRIEVAL if table == "retrieval" else others)
     seed_numbers = None if seeds is None else _numbers("--seeds", seeds)
     command = ["framecue", "reproduce", table, *(words or []), "--out", str(out), *_given_options(context)]
     if table in LOCALIZATION:
@@ -98,6 +104,12 @@ def reproduce(
             restart=restart,
             command=command,
         )
+        _show(made, out, format)
+        _exit_for_left_out(made)
+        return
+    if table == "retrieval":
+        source = _Source(dataset, overrides, data, annotations, config, out)
+        made = _retrieval(source, seeds=seed_numbers, rows=rows, restart=restart, command=command)
         _show(made, out, format)
         _exit_for_left_out(made)
         return
@@ -184,6 +196,28 @@ def _localization(
     return with_paper(made, dataset, command)
 
 
+def _retrieval(
+    source: _Source, *, seeds: tuple[int, ...] | None, rows: str | None, restart: bool, command: list[str]
+) -> dict[str, Any]:
+    """The table, with published figures beside."""
+    dataset, config = source.dataset, source.config
+    _refuse_confusion(dataset, source.data, config, RETRIEVAL_DATASETS)
+
+    from framecue.config import load_config
+    from framecue.report.tables import with_paper
+    from framecue.training.retrieval_tables import RetrievalTableOptions, retrieval_config, run_retrieval_table
+
+    if config is not None:
+        run = load_config(config, [*source.overrides, "task=retrieval", f"out={json_text.dumps(str(source.out))}"])
+    else:
+        run = retrieval_config(dataset, source.data, source.out, source.overrides)
+    options = RetrievalTableOptions(seeds=seeds, rows=None if rows is None else _names("--rows", rows))
+    with progress_bars() as bars:
+        named = dataset if config is None else None
+        made = run_retrieval_table(run, options=options, dataset=named, restart=restart, progress=bars.phase)
+    return with_paper(made, dataset, command)
+
+
 def _exit_for_left_out(made: "Mapping[str, Any]") -> None:
     from framecue.types import Skipped
 
@@ -228,11 +262,13 @@ def _dataset_and_overrides(words: list[str], known: tuple[str, ...]) -> tuple[st
     return (names[0] if names else None), [word for word in words if "=" in word]
 
 
-def _refuse_confusion(dataset: str | None, data: Path | None, config: Path | None) -> None:
+def _refuse_confusion(
+    dataset: str | None, data: Path | None, config: Path | None, known: tuple[str, ...] = DATASETS
+) -> None:
     if config is not None and data is not None:
         raise UsageError("--data and --config both say where the data are; give one of them.")
     if config is None and dataset is None:
-        raise UsageError(f"Nothing to measure on; name a data set ({', '.join(DATASETS)}) or give --config RUN.yaml.")
+        raise UsageError(f"Nothing to measure on; name a data set ({', '.join(known)}) or give --config RUN.yaml.")
     if dataset == "world" and data is not None:
         raise UsageError("The built-in world is rendered under --out; leave --data away.")
     if config is None and dataset != "world" and data is None:

@@ -22,7 +22,7 @@ class PaperFigure:
 
     Attributes:
         method: row of the table that it belongs to.
-        measure: as in the table's measures; `value` and `std` are shares in [0, 1].
+        measure: as in the table's measures; `value` and `std` are shares in [0, 1], of ranks the rank itself.
         known: how it is known.
         shots: training videos per class, where a table has several; else None.
         remark: what a reader must know to compare; may be empty.
@@ -74,6 +74,15 @@ def _by_overlap(
     return tuple(
         _figure(measure, float(percent), known, method=method, remark=remark)
         for measure, percent in zip(measures, percents.split("/"), strict=True)
+    )
+
+
+def _recalls(percents: str, *, median_rank: float, method: str = "A5") -> tuple[PaperFigure, ...]:
+    """Text to video: R@1, R@5 and, where it was printed, R@10; and the median rank, which is no percentage."""
+    recalls = zip(("t2v/R1", "t2v/R5", "t2v/R10"), percents.split("/"), strict=False)
+    return (
+        *(_figure(measure, float(percent), MEMORY, method=method) for measure, percent in recalls),
+        PaperFigure(method, "t2v/MdR", median_rank, MEMORY),
     )
 
 
@@ -132,6 +141,16 @@ FIGURES: dict[tuple[str, str], tuple[PaperFigure, ...]] = {
         _figure("test/map@0.95", 5.1, MEMORY),
         _figure("test/average_map", 27.3, MEMORY),
     ),
+    ("retrieval", "msrvtt-9k"): (
+        *_recalls("36.7/64.6/76.8", median_rank=2),
+        *_recalls("31.2/53.7/64.2", method="frozen CLIP", median_rank=4),
+    ),
+    ("retrieval", "lsmdc"): (
+        *_recalls("13.4/29.5/40.3", median_rank=18.6),
+        *_recalls("11.3/22.7/29.2", method="frozen CLIP", median_rank=56.5),
+    ),
+    ("retrieval", "didemo"): _recalls("36.1/64.8", median_rank=3),
+    ("retrieval", "smit"): _recalls("66.6/87.8", median_rank=1),
     ("open-set-localization", "thumos14 75/25"): _open_set(
         THUMOS_OVERLAPS, "39.7/31.6/23.0/14.9/7.5/23.3", "33.0/25.5/18.3/11.6/5.7/18.8"
     ),

@@ -9,6 +9,7 @@ TITLES = {
     "cross-dataset": "From one data set to another",
     "localization": "Temporal action localization",
     "open-set-localization": "Localization of actions never trained on",
+    "retrieval": "Text-video retrieval",
 }
 LOOK_AT = {
     "closed-set": "A0 to A3 show what more prompt vectors bring, A3 to A7 what the temporal layers add on top; B-II is "
@@ -24,6 +25,8 @@ LOOK_AT = {
     "segments with our names only what the names miss.",
     "open-set-localization": "The trained row on novel names beside the same proposals named by frozen CLIP, and how "
     "far it stays below seen names.",
+    "retrieval": "What prompts alone bring over frozen CLIP, and what time adds where only the order of frames tells "
+    "two videos apart.",
 }
 COLUMNS = {  # what is shown, in this order; table.json has every measure
     "closed-set": ("test/top1", "test/top5"),
@@ -34,6 +37,7 @@ COLUMNS = {  # what is shown, in this order; table.json has every measure
     "cross-dataset": ("full/top1", "full/top5", "half/top1", "half/top5"),
     "localization": ("test/map@", "test/average_map"),
     "open-set-localization": ("novel/map@", "novel/average_map", "seen/average_map"),
+    "retrieval": tuple(f"{side}/{name}" for side in ("t2v", "v2t") for name in ("R1", "R5", "R10", "MdR", "MnR")),
 }
 MAIN = {  # else the first column
     "base-to-novel": "harmonic_mean",
@@ -48,6 +52,7 @@ STAGES = {
     "training-free, B-I": "nothing trained",
 }
 ABOUT = {
+    "frozen CLIP": "nothing trained; captions as they are, mean frame features",
     "B-I": "frozen CLIP, ensemble of handcrafted prompts",
     "B-I single": "frozen CLIP, one handcrafted prompt",
     "B-II": "linear probe on mean frame features",

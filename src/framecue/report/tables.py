@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MANY_COLUMNS = 5  # more leave no room for lines between them
 NONE = "\N{EN DASH}"
+RANKS = ("MdR", "MnR")
 
 Row = Mapping[str, Any]
 Table = Mapping[str, Any]
@@ -42,13 +43,15 @@ def with_paper(table: Table, dataset: str | None, command: Sequence[str]) -> dic
             named = f"{dataset} {row['protocol'].removeprefix('open-set ')}"
         figures = figures_of(table["table"], named, row["method"], shots_of(table, row["protocol"]))
         paper = {measure: _as_json(figure) for measure, figure in figures.items()}
-        alone = () if is_localization(table) else ("--rows", row["method"])  # there one run measures all rows
+        in_every_run = is_localization(table) or row["method"] == "frozen CLIP"
+        alone = () if in_every_run else ("--rows", row["method"])  # there one run measures all rows
         rows.append({**row, "paper": paper, "command": shlex.join([*command, *alone])})
     return {**table, "rows": rows}
 
 
 def _as_json(figure: PaperFigure) -> dict[str, Any]:
-    return {key: value for key, value in asdict(figure).items() if key not in ("method", "measure", "shots") and value}
+    known = {key: value for key, value in asdict(figure).items() if key not in ("method", "measure", "shots") and value}
+    return known | ({"unit": "rank"} if figure.measure.endswith(RANKS) else {})
 
 
 def title_of(table: Table) -> str:
@@ -68,7 +71,9 @@ def is_localization(table: Table) -> bool:
 
 
 def quantity(table: Table) -> str:
-    """What is measured: accuracy, or mAP with the word on external scores that every such figure needs."""
+    """What is measured: accuracy, recall, or mAP with the word on external scores that every such figure needs."""
+    if table["table"] == "retrieval":
+        return "recall"
     return f"mAP ({table['setting']['scores']})" if is_localization(table) else "accuracy"
 
 
@@ -109,8 +114,16 @@ def _chosen(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
     return chosen
 
 
+_RETRIEVAL = {"R1": "R@1", "R5": "R@5", "R10": "R@10", "MdR": "median rank", "MnR": "mean rank"}
+_DIRECTIONS = {"t2v": "text to video", "v2t": "video to text"}
+
+
 def measure_name(measure: str) -> str:
     """ "novel/top1" -> "novel top-1", "novel/map@0.5" -> "novel @0.5"; the test part goes without saying."""
+    side, _, name = measure.rpartition("/")
+    if name in _RETRIEVAL:
+        *group, direction = side.split("/")
+        return " ".join([*group, _DIRECTIONS[direction], _RETRIEVAL[name]])
     text = re.sub(r"top(\d)", r"top-\1", measure.removeprefix("test/")).replace("/", " ").replace("_", " ")
     return re.sub(r"\bmap\b", "mAP", text.replace("map@", "@"))
 
@@ -135,11 +148,11 @@ def _shown_cells(table: Table) -> list[Mapping[str, Any]]:
 
 
 def percent_cell(table: Table, numbers: Mapping[str, Any] | None) -> str:
-    """ "66.4 ± 0.3" in percent; a dash where there is no answer."""
+    """ "66.4 ± 0.3" in percent, a rank as it is; a dash where there is no answer."""
     if numbers is None:
         return NONE
-    spread = numbers.get(spread_key(table))
-    return f"{100 * numbers['mean']:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
+    spread, scale = numbers.get(spread_key(table)), 1 if numbers.get("unit") == "rank" else 100
+    return f"{scale * numbers['mean']:.1f}" + ("" if spread is None else f" ± {scale * spread:.1f}")
 
 
 def spread_text(table: Table) -> str:
@@ -181,7 +194,8 @@ def _marked(figure: Mapping[str, Any] | None, marks: dict[str, str]) -> str:
     known = figure["known"] + (f"; {figure['remark']}" if figure.get("remark") else "")
     mark = marks.setdefault(known, chr(ord("a") + len(marks)))
     spread = f" ± {100 * figure['std']:.1f}" if figure.get("std") else ""
-    return f"{100 * figure['value']:.1f}{spread} [{mark}]"
+    scale = 1 if figure.get("unit") == "rank" else 100
+    return f"{scale * figure['value']:.1f}{spread} [{mark}]"
 
 
 def paper_caveat(table: Table) -> str:
@@ -200,6 +214,9 @@ def paper_caveat(table: Table) -> str:
     return f"Published figures are for CLIP ViT-B/16; the backbone here is {backbone}, so they do not compare."
 
 
+_FROZEN_ROWS = ("B-I", "own proposals, B-I", "frozen CLIP")
+
+
 def headline(table: Table) -> str:
     """Which row has the most in the main measure, and what frozen CLIP has; under the last protocol of several."""
     shown = columns(table)
@@ -212,9 +229,13 @@ def headline(table: Table) -> str:
     name = measure_name(main.measure)
     what = main.heading if name in main.heading else f"{name} at {main.heading}"
     text = f"{best} has the highest {what}, {percent_cell(table, found[best])} %"
-    frozen = next((name for name in ("B-I", "own proposals, B-I") if name in found.keys() - {best}), None)
+    frozen = next(
+        (name for name in ("B-I", "own proposals, B-I", "frozen CLIP") if name in found.keys() - {best}), None
+    )
     if frozen is None:
         return f"{text}."
+    if frozen == "frozen CLIP":
+        return f"{text}; frozen CLIP has {percent_cell(table, found[frozen])} %."
     who = "frozen CLIP (B-I)" if frozen == "B-I" else "frozen CLIP on the same proposals"
     return f"{text}; {who} has {percent_cell(table, found[frozen])} %."
 
@@ -242,7 +263,7 @@ def facts(table: Table) -> list[tuple[str, str]]:
     return [
         ("data", str(table["dataset"])),
         *lines,
-        ("classes", str(setting["num_classes"])),
+        *([("classes", str(setting["num_classes"]))] if setting["num_classes"] else []),
         (
             "backbone",
             f"{backbone['id']}, weights {str(backbone['weights_hash'])[:12]}" + (f", {precision}" if precision else ""),
@@ -263,6 +284,12 @@ def _evaluation(setting: Mapping[str, Any]) -> list[str]:
         ]
     if templates := setting["templates"]:
         parts.append(f"handcrafted templates: {len(templates)}, first “{templates[0]}”")
+    if "ties" in setting:
+        parts += [
+            f"ties: {setting['ties']}",
+            f"loss: {setting['loss']}",
+            f"normalization over the query set: {setting['query_set_normalization']}",
+        ]
     return parts
 
 

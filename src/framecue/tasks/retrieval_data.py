@@ -81,7 +81,11 @@ def read_run_captions(config: RunConfig) -> CaptionSet:
     wanted, data = config.retrieval, config.data
     folder = data.source if data.annotations is not None else None
     source = read_captions(
-        _where(config), format=wanted.format, videos=folder, protocol=wanted.protocol or "9k", paragraph=True
+        _where(config),
+        format=wanted.format,
+        videos=folder,
+        protocol=wanted.protocol or "9k",
+        missing=data.missing,
     )
     # The test part does not depend on the run's seed: all runs are measured on the same videos.
     tested = split_videos(source, val_fraction=0, test_fraction=wanted.test_fraction)
