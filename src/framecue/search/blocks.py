@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from framecue.search.table import VectorBatch
 
+_MAX_THREADS: int = faiss.omp_get_max_threads()
+
 Rows = npt.NDArray[np.int64]
 
 
@@ -127,6 +129,7 @@ class Block:
         if not count:
             return Candidates.none(len(queries))
         parameters = None if count == len(mask) else cast(Any, faiss.SearchParameters)(sel=selector(mask))
+        share_threads(len(queries))
         scores, rows = self._index.search(queries, min(top_k, count), params=parameters)
         return Candidates.of(scores, rows, self.spans)
 
@@ -136,6 +139,11 @@ def is_among(keys: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.
     if not len(others):
         return np.zeros(len(keys), dtype=bool)
     return others[np.minimum(np.searchsorted(others, keys), len(others) - 1)] == keys
+
+
+def share_threads(num_queries: int) -> None:
+    """No more FAISS threads than queries, for the calling thread: the rest would only be waited for."""
+    faiss.omp_set_num_threads(max(1, min(num_queries, _MAX_THREADS)))
 
 
 def selector(mask: npt.NDArray[np.bool_]) -> Any:

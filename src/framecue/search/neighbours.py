@@ -21,7 +21,7 @@ import numpy.typing as npt
 from framecue.errors import MomentIndexError
 from framecue.features.store_errors import is_disk_full
 from framecue.files import write_text
-from framecue.search.blocks import Candidates, Spans, selector
+from framecue.search.blocks import Candidates, Spans, selector, share_threads
 from framecue.search.table import TableView
 from framecue.search.trouble import one_line
 
@@ -106,6 +106,7 @@ class Neighbours:
         return Candidates.of(scores, rows, self.spans), probes == self.stamp.num_cells
 
     def _probe(self, queries: npt.NDArray[np.float32], top_k: int, probes: int, rows: Any) -> tuple[Any, Any]:
+        share_threads(len(queries))
         return cast(
             tuple[Any, Any],
             self._index.search(queries, top_k, params=cast(Any, faiss.SearchParametersIVF)(sel=rows, nprobe=probes)),
@@ -160,8 +161,8 @@ def build(folder: Path, view: TableView, *, table_id: str, recall_target: float)
         _clear(folder, but=_current_name(folder))
         reason = "the disk is full" if is_disk_full(error) else one_line(error)
         raise MomentIndexError(
-            f"The neighbour structure in {folder} cannot be made: {reason}; all videos are kept and search compares every "
-            "vector meanwhile; free some space and run: framecue index refresh."
+            f"The neighbour structure in {folder} cannot be made: {reason}; all videos are kept, and search compares "
+            "every vector meanwhile; free some space and run: framecue index refresh."
         ) from error
     _clear(folder, but=name)
     return stamp
