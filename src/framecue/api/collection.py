@@ -177,7 +177,7 @@ class Collection:
         self,
         sources: Iterable[str | Path],
         *,
-        metadata: Mapping[str | Path, Mapping[str, MetadataValue]] | None = None,
+        metadata: Mapping[str, Mapping[str, MetadataValue]] | Mapping[Path, Mapping[str, MetadataValue]] | None = None,
         on_progress: OnProgress | None = None,
         stop: threading.Event | None = None,
     ) -> IndexSummary:

@@ -19,11 +19,12 @@ from framecue.errors import MomentIndexError
 from framecue.files import write_bytes, write_text
 from framecue.models.adapter import CARD, TENSORS, AdapterCard, read_card
 from framecue.search import MomentIndex
+from framecue.search.table import TABLE_FOLDER
 from framecue.tasks.indexing import KnownCopy, Stamp
 from framecue.tasks.scanning import Sources
 
 SETTINGS, COPIES, ADAPTER = "collection.json", "copies.json", "adapter"
-_LEFT_BY_A_KILLED_START = {ADAPTER, "moments.lance", "writer.lock", "neighbours"}
+_LEFT_BY_A_KILLED_START = {ADAPTER, TABLE_FOLDER, "writer.lock", "neighbours"}
 _SAYS_NOTHING_OF_VECTORS = {
     "metrics",
     "config",
@@ -76,13 +77,13 @@ def check_new_folder(folder: Path) -> None:
         raise MomentIndexError(
             f"{folder} exists and is no moment index, found {some!r:.120}; name a folder of its own."
         )
-    if "moments.lance" in there:
+    if TABLE_FOLDER in there:
         if MomentIndex.open(folder).status().num_videos:
             raise MomentIndexError(
                 f"Moment index {folder} has lost its {SETTINGS}, which says how it was made; restore that file, or "
                 "make another index."
             )
-        shutil.rmtree(folder / "moments.lance")
+        shutil.rmtree(folder / TABLE_FOLDER)
 
 
 def write_settings(folder: Path, settings: CollectionSettings) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from framecue.errors import DatasetError
+from framecue.search.table import TABLE_FOLDER
 from framecue.tasks.indexing import Stamp
 from framecue.types import Skipped
 from framecue.video.files import has_video_extension
@@ -86,7 +87,7 @@ def absolute(sources: Iterable[str | Path]) -> list[Path]:
 def scan(starts: Sequence[Path], sources: Sources) -> Scan:
     """Videos at and under `starts`: files as they are named, whatever their ending, and the videos of folders.
 
-    Hidden files and folders are passed over, as everywhere. Links are followed only where they lead to something under
+    Hidden files and folders are passed over, as everywhere, and so are indexes. Links are followed only where they lead to something under
     a root, since what is indexed may be shown to others.
 
     Args:
@@ -116,6 +117,9 @@ class _Walker:
             return
         for current, subfolders, files in os.walk(start, onerror=self._failed):
             folder = Path(current)
+            if TABLE_FOLDER in subfolders:  # an index; the videos in it are cut for watching
+                subfolders.clear()
+                continue
             kept = []
             for name in sorted(subfolders):
                 path = folder / name
