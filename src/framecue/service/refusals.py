@@ -81,7 +81,10 @@ async def _validation(request: Request, error: RequestValidationError) -> JSONRe
 def validation_line(errors: Any) -> str:
     """The first of pydantic's complaints, with its field."""
     first = errors[0]
-    field = ".".join(str(part) for part in first["loc"] if part not in ("query", "path", "body")) or "the request"
+    place = [str(part) for part in first["loc"]]
+    if len(place) > 1 and place[0] in ("query", "path", "body"):
+        place = place[1:]
+    field = ".".join(place) or "the request"
     found = f", found {str(first['input'])[:60]!r}" if isinstance(first.get("input"), str | int | float) else ""
     more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{field}: {first['msg']}{found}{more}; /docs lists what is taken."

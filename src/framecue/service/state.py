@@ -71,7 +71,9 @@ class Service:
         try:
             return work()
         except MomentIndexError as error:
-            self.collection.status()  # raises in its own words where the index itself is the trouble
+            if error.__cause__ is not None:  # something below failed: the index is the trouble, not the question
+                raise
+            self.collection.status()  # raises in its own words where the index is gone
             raise RefusedError(422, str(error)) from error
 
     def _sizes(self) -> Sizes:

@@ -27,7 +27,7 @@ _FORM_BYTES = 64 * 2**10
 _MAX_FIELDS = 40
 _MAX_NAME_LETTERS = 80
 _MAX_IMAGE_PIXELS = 50 * 10**6
-_IMAGE_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP")
+_IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,7 @@ class Uploads:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _take(self, request: Request, folder: Path) -> Upload:
-        limit = self._settings.max_upload_bytes + _FORM_BYTES
-        limited = Request(request.scope, limited_receive(request, limit))
+        limited = Request(request.scope, limited_receive(request, self._settings.max_upload_bytes))
         try:
             async with asyncio.timeout(self._settings.upload_seconds):
                 form = await limited.form(max_files=1, max_fields=_MAX_FIELDS, max_part_size=_FORM_BYTES)
@@ -152,13 +151,13 @@ class Uploads:
 
 
 def limited_receive(request: Request, max_bytes: int) -> Receive:
-    """The request's body as it comes in, until it is too much, whatever its Content-Length says.
+    """A form with one file as it comes in, until it is too much, whatever its Content-Length says.
 
     Raises:
         RefusedError: 413, at once where Content-Length says so already.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > max_bytes:
+    declared, most = request.headers.get("content-length", ""), max_bytes + _FORM_BYTES
+    if declared.isdecimal() and int(declared) > most:
         raise too_large(max_bytes)
     received = 0
 
@@ -166,7 +165,7 @@ def limited_receive(request: Request, max_bytes: int) -> Receive:
         nonlocal received
         message = await request.receive()
         received += len(message.get("body", b""))
-        if received > max_bytes:
+        if received > most:
             raise too_large(max_bytes)
         return message
 
