@@ -163,7 +163,8 @@ def _give(summary: "IndexSummary", index: Path, *, json: bool) -> None:
         typer.echo(
             f"{summary.added} videos added ({_clock(summary.total_seconds)} of video, {summary.num_moments} moments, "
             f"{rate:.1f} x real time), {summary.unchanged} unchanged, {summary.moved} moved, "
-            f"{summary.removed} removed, {summary.copies} further copies, {len(summary.skipped)} skipped; index: {printable(index)}"
+            f"{summary.removed} removed, {summary.copies} further copies, "
+            f"{len(summary.skipped)} skipped; index: {printable(index)}"
         )
         if summary.unmatched_metadata:
             note(f"{len(summary.unmatched_metadata)} lines of metadata are about no video, or about several")

@@ -47,17 +47,17 @@ def match_metadata(metadata: Mapping[str, Columns], files: Iterable[Path]) -> tu
     """
     matcher = _Matcher(files)
     matched: dict[Path, Columns] = {}
-    exactness: dict[Path, int] = {}
     unmatched: list[Skipped] = []
-    for key, columns in metadata.items():
-        found, level = matcher.find(key)
+    named = {key: matcher.find(key) for key in metadata}
+    for key in sorted(named, key=lambda key: named[key][1]):
+        found = named[key][0]
         if len(found) != 1:
             reason = "no such video" if not found else f"{len(found)} videos have this name; write the path"
             unmatched.append(Skipped(Path(key), reason))
-        elif level < exactness.get(found[0], 99):
-            matched[found[0]], exactness[found[0]] = columns, level
-        else:
+        elif found[0] in matched:
             unmatched.append(Skipped(Path(key), f"another line is about {found[0]}; write one"))
+        else:
+            matched[found[0]] = metadata[key]
     return matched, unmatched
 
 

@@ -87,8 +87,8 @@ def absolute(sources: Iterable[str | Path]) -> list[Path]:
 def scan(starts: Sequence[Path], sources: Sources) -> Scan:
     """Videos at and under `starts`: files as they are named, whatever their ending, and the videos of folders.
 
-    Hidden files and folders are passed over, as everywhere, and so are indexes. Links are followed only where they lead to something under
-    a root, since what is indexed may be shown to others.
+    Hidden files and folders are passed over, as everywhere, and so are indexes. Links are followed only where they
+    lead to something under a root, since what is indexed may be shown to others.
 
     Args:
         starts: absolute; roots, or parts of them.
