@@ -72,16 +72,10 @@ class MatchRule:
     num_val: int = 0
 
     def __post_init__(self) -> None:
-        numbers = [value for value in (self.slope, self.center) if isinstance(value, int | float)]
-        if len(numbers) < 2 or not all(map(math.isfinite, numbers)) or self.slope <= 0:
-            raise ValueError(
-                f"match rule: slope must be a number above 0 and center a number, got {self.slope!r}, {self.center!r}."
-            )
-        if not isinstance(self.counts_moments, bool) or isinstance(self.num_val, bool) or self.num_val < 0:
-            raise ValueError(
-                "match rule: counts_moments must be true or false and num_val at least 0, "
-                f"got {self.counts_moments!r}, {self.num_val!r}."
-            )
+        _require(_is_number(self.slope) and self.slope > 0, "slope", self, "a number above 0")
+        _require(_is_number(self.center), "center", self, "a finite number")
+        _require(isinstance(self.counts_moments, bool), "counts_moments", self, "true or false")
+        _require(type(self.num_val) is int and self.num_val >= 0, "num_val", self, "a whole number, at least 0")
 
     def score(self, similarities: npt.ArrayLike, num_moments: int) -> Array:
         """Probability of a match in [0, 1] by cosine, the same shape; rises with it.
@@ -203,3 +197,12 @@ def _regression(values: Array, matches: Array, *, steps: int = 100) -> tuple[flo
 
 def _logistic(log_odds: Array) -> Array:
     return 1 / (1 + np.exp(-np.clip(log_odds, -500, 500)))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _require(holds: bool, name: str, rule: MatchRule, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"match rule: {name} must be {expected}, got {getattr(rule, name)!r}.")
