@@ -305,10 +305,10 @@ def markdown(report: dict[str, Any]) -> str:
         f"| {exact / report['numpy_ms']:.1f}x | 1.000 |",
         "",
         f"Neighbours: {made['state']}, recall@10 measured when they were made: {made['recall']:.3f}.",
-        f"While a writer made {meanwhile['commits']} commits of {GROUP} to {2 * GROUP} videos, {meanwhile['queries']} "
-        f"queries in another process: p50 {meanwhile['p50']} ms, p95 {meanwhile['p95']} ms, lost {meanwhile['lost']}, ghosts "
-        f"{meanwhile['ghosts']}, parts of a commit {meanwhile['torn']}; {meanwhile['videos_left']} videos at the end, "
-        f"{meanwhile['videos_expected']} expected.",
+        f"While a writer made {meanwhile['commits']} commits of {GROUP} to {2 * GROUP} videos, another process asked "
+        f"{meanwhile['queries']} times: p50 {meanwhile['p50']} ms, p95 {meanwhile['p95']} ms, lost {meanwhile['lost']}, "
+        f"ghosts {meanwhile['ghosts']}, parts of a commit {meanwhile['torn']}; "
+        f"{meanwhile['videos_left']} videos at the end, {meanwhile['videos_expected']} expected.",
     ]
     return "\n".join(lines)
 

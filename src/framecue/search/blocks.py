@@ -120,7 +120,7 @@ class Block:
     def vectors(self) -> npt.NDArray[np.float16]:
         """[N, D], a view that lives as long as the block."""
         codes = faiss.rev_swig_ptr(self._index.codes.data(), self._index.codes.size())
-        return codes.view(np.float16).reshape(len(self), -1)
+        return codes.view(np.float16).reshape(len(self), self._index.d)
 
     def search(self, queries: npt.NDArray[np.float32], top_k: int, keys: npt.NDArray[np.int64]) -> Candidates:
         """Best rows among those of `keys` (increasing)."""

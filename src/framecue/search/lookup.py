@@ -84,7 +84,7 @@ def find(
 
 def load_blocks(view: TableView, level: str, known: tuple[Block, ...], keys: Keys) -> tuple[Block, ...]:
     """Blocks with the vectors of `keys` (increasing): what is `known` of them, and the rest from the table."""
-    found = [block.only(keys) for block in known]
+    found = [block for block in (block.only(keys) for block in known) if len(block)]
     held = np.concatenate([np.zeros(0, dtype=np.int64), *(block.spans.keys for block in found)])
     missing = np.setdiff1d(keys, held, assume_unique=True)
     if len(missing):
@@ -92,7 +92,7 @@ def load_blocks(view: TableView, level: str, known: tuple[Block, ...], keys: Key
     small = [block for block in found if block.num_bytes < _BLOCK_BYTES // 2]
     if len(small) > _MAX_SMALL_BLOCKS:
         found = [block for block in found if block not in small] + [Block.joined(small)]
-    return tuple(block for block in found if len(block))
+    return tuple(found)
 
 
 def _blocks(snapshot: Snapshot, level: str, keys: Keys) -> Iterator[Block]:

@@ -13,6 +13,7 @@ import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
+from zipfile import BadZipFile
 
 import faiss
 import numpy as np
@@ -174,7 +175,7 @@ def read_neighbours(folder: Path, *, table_id: str, embed_dim: int) -> Neighbour
         name = _current_name(folder)
         try:
             return _read(folder, table_id, embed_dim)
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError):
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
             if _current_name(folder) == name:  # else a writer replaced it meanwhile
                 return None
     return None
