@@ -70,6 +70,7 @@ def test_two_new_files_of_one_content_are_one_video():
     assert [plan.settle(A, "x"), plan.settle(B, "x")] == ["new", "copy"]
     assert plan.give_up("x") == [B]
     assert plan.copies == {}
+    assert plan.settle(C, "x", OLD) == "new"
 
 
 def test_a_changed_file_replaces_what_it_was():

@@ -98,7 +98,8 @@ class Plan:
         return "copy"
 
     def give_up(self, video_id: str) -> list[Path]:
-        """A new content cannot be indexed after all: the other files that have it."""
+        """A new content cannot be indexed after all: the files that were found to have it too; later ones are tried."""
+        self._claimed.pop(video_id, None)
         same = [path for path, copy in self.copies.items() if copy.video_id == video_id]
         for path in same:
             del self.copies[path]
