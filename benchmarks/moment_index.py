@@ -306,7 +306,8 @@ def markdown(report: dict[str, Any]) -> str:
         "",
         f"Neighbours: {made['state']}, recall@10 measured when they were made: {made['recall']:.3f}.",
         f"While a writer made {meanwhile['commits']} commits of {GROUP} to {2 * GROUP} videos, another process asked "
-        f"{meanwhile['queries']} times: p50 {meanwhile['p50']} ms, p95 {meanwhile['p95']} ms, lost {meanwhile['lost']}, "
+        f"{meanwhile['queries']} times: p50 {meanwhile['p50']} ms, p95 {meanwhile['p95']} ms, "
+        f"lost {meanwhile['lost']}, "
         f"ghosts {meanwhile['ghosts']}, parts of a commit {meanwhile['torn']}; "
         f"{meanwhile['videos_left']} videos at the end, {meanwhile['videos_expected']} expected.",
     ]
