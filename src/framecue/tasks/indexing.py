@@ -68,8 +68,9 @@ class Plan:
         for path, copy in known.items():
             if path not in self._there and copy.video_id in self._indexed:
                 self.settle(path, copy.video_id)
-        owned = {video.path for video in self._indexed.values()}
-        self.pending = sorted((path for path in files if path not in self._there), key=lambda path: path not in owned)
+        self._owners = {video.path: video for video in self._indexed.values()}
+        to_read = (path for path in files if path not in self._there)
+        self.pending = sorted(to_read, key=lambda path: path not in self._owners)
 
     @property
     def num_moved(self) -> int:
@@ -129,7 +130,8 @@ class Plan:
 
     def metadata_before(self, path: Path) -> Mapping[str, str | int | float | bool]:
         """What was known of the video that was indexed under this path."""
-        return next((video.metadata for video in self._indexed.values() if video.path == path), {})
+        video = self._owners.get(path)
+        return {} if video is None else video.metadata
 
     def _is_sure(self, video: IndexedVideo) -> bool:
         if video.video_id in self._sure:
