@@ -1,6 +1,5 @@
 """framecue serve --index DIR"""
 
-import ipaddress
 import os
 import socket
 from pathlib import Path
@@ -41,6 +40,8 @@ def serve(
     added to meanwhile. Listens to this machine alone; for others, give --host 0.0.0.0 and a token. Ctrl-C ends it.
     """
     folder = _index_folder(index, out if demo else None)
+    from framecue.service.guard import is_loopback
+
     token = _token(token_file)
     if token is None and not is_loopback(host):
         from framecue.errors import UsageError
@@ -56,14 +57,6 @@ def serve(
         note(f"loading the model of {folder}")
         collection.predictor  # noqa: B018 - loads it, so that a missing one shows before the first question
         _serve(collection, listener, host, token, verbose=verbose, browse=open)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches that address."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -125,7 +118,7 @@ def _serve(
 
     import uvicorn
 
-    from framecue.service import create_app
+    from framecue.service.app import create_app
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     if verbose:

@@ -1,6 +1,7 @@
 """Who may ask: the token, the names this server goes by, and the headers that keep pages of others out."""
 
 import hmac
+import ipaddress
 import re
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
@@ -13,7 +14,6 @@ from framecue.errors import UsageError
 from framecue.service.refusals import answer
 
 COOKIE = "framecue_token"
-LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]"))
 OPEN_PATHS = frozenset(("/", "/health"))
 """The page holds nothing of the index: what it shows it asks for, and says when a token is needed."""
 OPEN_FOLDER = "/static/"
@@ -66,6 +66,14 @@ def read_token(path: Path) -> str:
     return checked_token(text.strip(), f"Token file {path}")
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own, which no other machine reaches."""
+    try:
+        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def same(given: str, token: str) -> bool:
     """Compares in a time that does not tell how much of it is right."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
@@ -115,7 +123,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         headers, path = Headers(scope=scope), scope["path"]
         host = headers.get("host", "")
-        if self._token is None and _name(host) not in LOOPBACK_NAMES:
+        if self._token is None and not is_loopback(_name(host)):
             return 400, f"This server answers to localhost and 127.0.0.1 alone, found Host {host[:80]!r}."
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from framecue.files import write_bytes
 from framecue.service.questions import CutQuestion, ThumbnailQuestion
-from framecue.service.refusals import RefusedError, answer
+from framecue.service.refusals import RefusedError, answer, busy
 from framecue.service.schemas import VIDEO_ID
 from framecue.service.state import Served, Service
 from framecue.service.videos import ServedFile, find_file
@@ -106,4 +106,7 @@ async def _cached(
     service: Service, key: tuple[object, ...], suffix: str, kind: str, write: Callable[[FilePath], None]
 ) -> Response:
     path = await service.cache.get(key, suffix, write)
-    return RangedFile(path, headers=KEPT, media_type=kind, stat_result=path.stat())
+    try:
+        return RangedFile(path, headers=KEPT, media_type=kind, stat_result=path.stat())
+    except FileNotFoundError:  # a small cache and many who ask
+        raise busy("The picture had to make room for others before it was sent; ask for it again.") from None

@@ -1,5 +1,6 @@
 """Questions as clients put them, checked before any work begins."""
 
+import asyncio
 from datetime import datetime
 from typing import Annotated, Any, Self, TypeVar
 
@@ -17,6 +18,7 @@ Text = Annotated[str, Field(max_length=MAX_TEXT_LETTERS)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _MAX_CONDITIONS = 20
 _MAX_JSON_BYTES = 64 * 2**10
+_JSON_SECONDS = 20.0
 
 
 class Filters(BaseModel):
@@ -154,13 +156,17 @@ async def from_json(kind: type[Question], request: Request) -> Question:
     """The body of a request.
 
     Raises:
-        RefusedError: 413 or 422.
+        RefusedError: 408, 413 or 422.
     """
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _MAX_JSON_BYTES:
-            raise RefusedError(413, f"A question may have {_MAX_JSON_BYTES // 1024} KiB of JSON; ask for less.")
+    try:
+        async with asyncio.timeout(_JSON_SECONDS):
+            async for part in request.stream():
+                body += part
+                if len(body) > _MAX_JSON_BYTES:
+                    raise RefusedError(413, f"A question may have {_MAX_JSON_BYTES // 1024} KiB of JSON; ask for less.")
+    except TimeoutError:
+        raise RefusedError(408, f"The question took longer than {_JSON_SECONDS:g} s to come in.") from None
     try:
         return kind.model_validate_json(bytes(body))
     except ValidationError as error:

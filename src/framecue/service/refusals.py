@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from framecue.errors import FramecueError, MomentIndexError, PromptTooLongError, UsageError, VideoError
 
 RETRY_SECONDS = "5"
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class RefusedError(FramecueError):
@@ -63,15 +64,25 @@ def _status(error: FramecueError) -> int:
     return 503 if isinstance(error, MomentIndexError) else 500
 
 
+def is_disk_full(error: BaseException | None) -> bool:
+    return getattr(error, "errno", None) in _DISK_FULL
+
+
+def _full() -> JSONResponse:
+    return answer(503, "The disk of the server is full; free some space on it.", {"Retry-After": RETRY_SECONDS})
+
+
 async def _framecue(request: Request, error: FramecueError) -> JSONResponse:
+    if is_disk_full(error.__cause__):
+        return _full()
     return answer(_status(error), error, error.headers if isinstance(error, RefusedError) else None)
 
 
 async def _system(request: Request, error: OSError) -> JSONResponse:
     """Only a full disk is foreseen of the system's errors."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    if not is_disk_full(error):
         raise error
-    return answer(503, "The disk of the server is full; free some space on it.", {"Retry-After": RETRY_SECONDS})
+    return _full()
 
 
 async def _validation(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -10,7 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from framecue.api.collection import Collection, open_index
-from framecue.service import ServiceSettings, create_app
+from framecue.service.app import create_app
+from framecue.service.settings import ServiceSettings
 from framecue.video.writer import write_video
 
 HOME = "http://127.0.0.1"

@@ -7,7 +7,7 @@ import pytest
 from routes_help import TOKEN, error_of
 
 from framecue.errors import UsageError
-from framecue.service import create_app
+from framecue.service.app import create_app
 from framecue.service.guard import COOKIE, checked_token, read_token
 
 CLOSED = ("/api/status", "/api/search?q=a", "/api/videos", "/metrics", "/docs", "/openapi.json", "/media/" + "0" * 64)
@@ -76,7 +76,7 @@ def test_a_wrong_token_in_the_address_does_not(guarded):
     error_of(guarded.get("/api/status"), 401)
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST:1"])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", "127.0.0.2", "[::1]:8000", "LOCALHOST:1"])
 def test_loopback_names_are_answered(client, host):
     assert client.get("/api/status", headers={"Host": host}).status_code == 200
 

@@ -1,5 +1,6 @@
 """Videos by ranges, thumbnails, transcoded moments, and what is never served."""
 
+import errno
 import io
 import os
 import shutil
@@ -271,3 +272,14 @@ def test_one_picture_asked_for_by_many_is_made_once(client, ids):
     text = client.get("/metrics").text
     assert 'framecue_cache_total{result="miss"} 1.0' in text
     assert 'framecue_cache_total{result="hit"} 15.0' in text
+
+
+@pytest.mark.parametrize("path", ["/thumbnails/{}.jpg?t=3", "/media/{}?as=mp4&start=0&end=1"])
+def test_a_full_disk_is_a_503_in_one_line(client, ids, path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("framecue.files.os.fsync", full)
+    assert "disk of the server is full" in error_of(client.get(path.format(ids["red.mp4"])), 503)
+    monkeypatch.undo()
+    assert client.get(path.format(ids["red.mp4"])).status_code == 200
