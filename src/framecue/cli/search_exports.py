@@ -11,7 +11,8 @@ from framecue.types import Moment, Skipped
 from framecue.video.cut import cut_video
 from framecue.video.thumbnail import thumbnail_jpeg
 
-MAX_NAME_LETTERS = 80
+MAX_NAME_BYTES = 150
+"""File systems take 255, with what stands around it."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ def export(moments: Sequence[Moment], *, clips: Path | None, thumbnails: Path | 
 
 def safe_name(rank: int, moment: Moment) -> str:
     """ "01_kitchen_64.0-68.5s": of letters, digits, "_", "-" and "." alone, whatever the video is called."""
-    stem = re.sub(r"[^\w.-]+", "_", moment.video.path.stem.encode("ascii", "replace").decode()).strip("._-")
-    name = stem[:MAX_NAME_LETTERS] or "video"
+    stem = re.sub(r"[^\w.-]+", "_", moment.video.path.stem.encode("utf-8", "replace").decode()).strip("._-")
+    name = stem.encode()[:MAX_NAME_BYTES].decode(errors="ignore") or "video"
     return f"{rank:02}_{name}_{moment.start_seconds:.1f}-{moment.end_seconds:.1f}s"
 
 

@@ -1,0 +1,56 @@
+"""An index has a rule for sentences and one for examples, which follow what is in it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from framecue.errors import AdapterError
+from framecue.search import Binding, MomentIndex, VideoVectors
+from framecue.tasks.index_rules import IndexRules
+from framecue.tasks.matching import MatchRule
+from framecue.tasks.moments import MomentEncoder
+from framecue.types import IndexedVideo, Maker
+
+
+@pytest.fixture
+def index(tmp_path, tiny_backbone):
+    binding = Binding(Maker("tiny", "a1" * 32, "{}", "fps:4"), "", "", "4s/2s", tiny_backbone.embed_dim)
+    return MomentIndex.create(tmp_path / "index", binding)
+
+
+def add(index, number, vectors):
+    video = IndexedVideo(f"{number:064x}", Path(f"/{number}.mp4"), 1, 1, 9.0, datetime(2024, 1, 1, tzinfo=UTC))
+    spans = np.stack([np.arange(len(vectors)), np.arange(len(vectors)) + 1.0], axis=1)
+    index.add([VideoVectors(video, spans, vectors, vectors[0])])
+
+
+def test_a_learned_rule_is_taken_for_sentences_alone(index):
+    learned = MatchRule(30.0, 0.4, num_val=50)
+    rules = IndexRules(index, lambda: pytest.fail("no model is needed"), learned.to_json())
+    assert rules.for_texts() == learned
+    assert rules.for_examples() != learned
+
+
+def test_without_one_the_rule_follows_the_index(index, tiny_backbone):
+    encoder = MomentEncoder(tiny_backbone)
+    rules = IndexRules(index, lambda: encoder)
+    assert rules.for_texts().score(0.9, 0) < 0.2, "nothing can be told of an empty index"
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(50, tiny_backbone.embed_dim)).astype(np.float32)
+    add(index, 1, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    before, examples = rules.for_texts(), rules.for_examples()
+    assert before.slope == pytest.approx(tiny_backbone.logit_scale)
+    assert before.center < 0.3
+    near_texts = np.repeat(encoder.texts(["a plate of food on a table"]), 50, axis=0)
+    add(index, 2, near_texts)
+    assert rules.for_texts().center > before.center + 0.05
+    assert rules.for_examples().center > examples.center
+    assert IndexRules(index, lambda: encoder).for_texts() == rules.for_texts(), "the same for every process"
+
+
+@pytest.mark.parametrize("data", [{}, {"slope": 1}, MatchRule(1.0, 0.0).to_json() | {"slope": "steep"}])
+def test_a_card_without_a_usable_rule_is_refused(index, data):
+    with pytest.raises(AdapterError, match="no usable match rule"):
+        IndexRules(index, lambda: None, data)
