@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from framecue.api import open_index
 from framecue.errors import CheckpointError, ConfigError, DatasetError
 from framecue.report.demo import DemoPlan, run_demo
 from framecue.report.demo_localization import LocalizationPlan
@@ -24,6 +25,7 @@ PLAN = DemoPlan(
         batch_size=6,
         sampling="fps:4",
     ),
+    retrieval_iterations=5,
 )
 
 
@@ -86,7 +88,28 @@ def test_demo_leaves_results_and_a_page(folder, first):
         "train localization, seed 0",
         "train localization, seed 1",
         "timelines",
+        "features of captioned videos",
+        *(f"train retrieval, {method}, seed {seed}" for method in ("A3", "robust") for seed in (0, 1)),
+        "index moments",
+        "index moments, frozen CLIP",
     ]
+    _check_retrieval(folder, results["retrieval"], page)
+
+
+def _check_retrieval(folder, retrieval, page):
+    rows = {row["method"]: row["measures"] for row in retrieval["table"]["rows"]}
+    assert list(rows) == ["frozen CLIP", "A3", "robust"]
+    assert len(rows["robust"]["t2v/R1"]["values"]) == 2
+    assert {"order and direction/v2t/R1", "motions never trained on/t2v/R1"} <= set(rows["robust"])
+    # Without a sense of time a video and its reversal are one: the captions are told apart no better than by guessing.
+    assert retrieval["twins_told_apart"]["A3"]["values"] == [0.5, 0.5]
+    assert retrieval["index"]["num_videos"] == 3
+    assert set(retrieval["index"]["moments_right"]) == {"frozen CLIP", "robust, seed 0"}
+    assert [answer["query"] for answer in retrieval["queries"]][0] in page.replace("&quot;", '"')
+    found = open_index(folder / "index").search("a shape growing", top_k=3)
+    assert len(found.moments) == 3
+    assert all(moment.video.path.is_file() for moment in found.moments)
+    assert "framecue serve --demo" in page
 
 
 @pytest.mark.slow

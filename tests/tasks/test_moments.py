@@ -189,7 +189,9 @@ def test_features_without_direction_are_refused(encoder, value):
 
 
 def test_windows_need_a_rate():
-    assert [moment_sampling(text) for text in ("fps:8", "uniform:16", "all")] == ["fps:8", "fps:4", "fps:4"]
+    rates = [moment_sampling(text, num_frames=16, window_seconds=4) for text in ("fps:8", "uniform:16", "all")]
+    assert rates == ["fps:8", "fps:4", "fps:4"]
+    assert moment_sampling("uniform:16", num_frames=16, window_seconds=2) == "fps:8"
 
 
 @pytest.mark.parametrize(("window", "hop"), [(0, 0), (4, 5), (float("nan"), 1), (4, -1), (float("inf"), 1)])

@@ -230,12 +230,12 @@ def test_table_has_frozen_and_trained_rows_with_spread_and_repeats_itself(make_c
 
 def test_rows_keep_what_the_run_asks_for_and_change_their_variant_alone(make_config, tmp_path):
     config = make_config(tmp_path / "table", retrieval={"symmetric": True})
-    row = row_config(config, "A4", 7, None)
+    row = row_config(config, "A4", 7)
     assert (row.seed, row.model.n_prefix, row.model.temporal_layers) == (7, 16, 1)
     assert row.model.num_frames == 8
     assert row.retrieval.symmetric
     assert row.train == config.train
-    assert row_config(config, "robust", 0, None).blend.handcrafted_weights
+    assert row_config(config, "robust", 0).blend.handcrafted_weights
 
 
 def test_printed_tables_tell_both_directions(trained, capsys):

@@ -11,7 +11,7 @@ from framecue.errors import MakerMismatchError
 from framecue.features.extract import make_maker
 from framecue.models.adapter import read_card
 from framecue.search import Binding
-from framecue.tasks.moments import DEFAULT_RATE, NUM_FRAMES, MomentEncoder
+from framecue.tasks.moments import NUM_FRAMES, MomentEncoder
 
 _PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "bf16": "bf16", "fp16": "fp16"}
 
@@ -37,7 +37,7 @@ def make_encoder(predictor: Predictor, settings: CollectionSettings) -> MomentEn
     return MomentEncoder(
         predictor.backbone,
         predictor.model,
-        sampling=card.sampling if card else DEFAULT_RATE,
+        sampling=card.sampling if card else "all",
         num_frames=card.model.num_frames if card else NUM_FRAMES,
         num_views=card.num_views if card else 1,
         window_seconds=settings.window_seconds,

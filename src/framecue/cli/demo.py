@@ -32,10 +32,11 @@ def demo(
 
     Renders videos of moving shapes, extracts features, trains with and without a sense of time, measures both beside
     frozen CLIP and a linear probe, and classifies new files; then finds actions in untrimmed videos, by names trained
-    on and by names held out. Ends with tables, DIR/results.json and DIR/report.html.
+    on and by names held out; then finds videos by sentences, and indexes moments for `framecue serve --demo`. Ends with
+    tables, DIR/results.json and DIR/report.html.
     Run the same command again after an interruption: it goes on where it stopped.
     """
-    note("framecue demo: rendering, extracting, training; about ten minutes on two cores")
+    note("framecue demo: rendering, extracting, training; about a quarter of an hour on two cores")
 
     from framecue.report.demo import run_demo
 
@@ -72,6 +73,8 @@ def _print(result: "DemoResult") -> None:
     console.print(table)
     if "localization" in results:
         console.print(_localization_table(results["localization"]))
+    if "retrieval" in results:
+        console.print(_retrieval_table(results["retrieval"]["table"]))
     console.print(result.headline, soft_wrap=True, highlight=False)
     for truth, answer in result.new_files:
         guesses = ", ".join(f"{label} {score:.0%}" for label, score in zip(answer.labels, answer.scores, strict=True))
@@ -79,6 +82,9 @@ def _print(result: "DemoResult") -> None:
     console.print(
         f"numbers {result.results_path}\nreport {result.page_path}", soft_wrap=True, highlight=False, markup=False
     )
+    if "retrieval" in results:
+        place = "" if result.page_path.parent == Path("demo-out") else f" --out {result.page_path.parent}"
+        console.print(f"search the videos: framecue serve --demo{place}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _localization_table(localization: "Mapping[str, Any]") -> "Table":
@@ -98,7 +104,24 @@ def _localization_table(localization: "Mapping[str, Any]") -> "Table":
     return table
 
 
+def _retrieval_table(retrieval: "Mapping[str, Any]") -> "Table":
+    from rich.table import Table
+
+    seeds = retrieval["protocols"][0]["num_trials"]
+    table = Table(
+        title=f"sentences and videos, R@1 in % and median rank, mean ± std over {seeds} seeds", title_justify="left"
+    )
+    table.add_column("method", overflow="fold")
+    columns = ("t2v/R1", "t2v/MdR", "v2t/R1", "v2t/MdR")
+    for name in ("text to video", "rank", "video to text", "rank"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in retrieval["rows"]:
+        table.add_row(row["method"], *(_cell(row["measures"][column]) for column in columns))
+    return table
+
+
 def _cell(cell: "Mapping[str, Any] | None") -> str:
     if cell is None:
         return "-"
-    return f"{100 * cell['mean']:.1f}" + (f" ± {100 * cell['std']:.1f}" if cell["std"] is not None else "")
+    scale = 1 if cell.get("unit") == "rank" else 100
+    return f"{scale * cell['mean']:.1f}" + (f" ± {scale * cell['std']:.1f}" if cell["std"] is not None else "")

@@ -24,6 +24,9 @@ VERBS = {
     "reproduce": "Make a whole table of the paper; resumes.",
     "classify": "Say which action a video shows.",
     "localize": "Find named actions in long videos.",
+    "index": "Keep an index of the moments of videos.",
+    "search": "Find moments by a sentence, an image or an example.",
+    "serve": "Serve an index: a page to search it, and a REST API.",
     "score": "Score anyone's prediction files against ground truth.",
     "convert": "Bring in checkpoints of other programs.",
 }

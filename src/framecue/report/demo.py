@@ -1,4 +1,4 @@
-"""The whole product on the built-in world: render, extract, train, evaluate, classify and localize, report.
+"""The whole product on the built-in world: render, extract, train, evaluate, classify, localize, search, report.
 
 Every stage keeps what is there: the same call after an interruption goes on where it stopped.
 """
@@ -25,8 +25,10 @@ from framecue.files import write_text
 from framecue.models.adapter import load_adapter
 from framecue.models.video_text import num_trainable
 from framecue.report.demo_localization import LocalizationDemo, LocalizationPlan, run_localization
+from framecue.report.demo_retrieval import RetrievalDemo, run_retrieval
 from framecue.report.page import PageContent, Strip, render_page
 from framecue.report.page_localization import localization_headline
+from framecue.report.page_retrieval import retrieval_headline
 from framecue.report.strips import TOP_K, film_frames, pick_strips
 from framecue.report.summary import METHODS, SPREAD, Names, accuracy_table, collect, headline, per_class_table
 from framecue.tasks.recognition_data import RecognitionData, prepare
@@ -56,6 +58,8 @@ class DemoPlan:
         iterations: training steps by method.
         backbone: as `load_backbone` takes it.
         localization: of the untrimmed videos; None leaves them out.
+        retrieval: whether videos are searched by sentences; needs the untrimmed ones.
+        retrieval_iterations: training steps of it; None = those of the world's own table.
     """
 
     seen: tuple[str, ...] = SEEN_CLASSES
@@ -66,6 +70,8 @@ class DemoPlan:
     lr: Mapping[str, float] = field(default_factory=lambda: {"A3": 1e-2, "A5": 1e-3})
     backbone: str = "tiny"
     localization: LocalizationPlan | None = field(default_factory=LocalizationPlan)
+    retrieval: bool = True
+    retrieval_iterations: int | None = None
 
 
 @dataclass(frozen=True)
@@ -134,11 +140,15 @@ def run_demo(
     found_in_time = _find_in_time(out, plan, backbone, seeds, restart, progress, clock)
     if found_in_time is not None:
         results["localization"] = found_in_time.results
+    searched = _search(out, plan, backbone, seeds, restart, progress, clock)
+    if searched is not None:
+        results["retrieval"] = searched.results
     mirrored, samples = pick_strips(data, model, TEMPLATES)
     new_strips = [_new_strip(truth, answer, plan) for truth, answer in answers]
     logs = {method: [read_log(run.adapter.parent) for run in by_method[method]] for method in TRAINED}
     timelines = found_in_time.timelines if found_in_time else ()
-    content = PageContent(results, logs, mirrored, samples, new_strips, timelines)
+    found_moments = searched.found if searched else ()
+    content = PageContent(results, logs, mirrored, samples, new_strips, timelines, found_moments)
     write_text(out / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     write_text(out / PAGE, render_page(content))
     clock.lap("report")
@@ -149,6 +159,8 @@ def run_demo(
     if found_in_time is not None:
         sentences.append(localization_headline(found_in_time.results))
         skipped += found_in_time.skipped
+    if searched is not None:
+        sentences.append(retrieval_headline(searched.results))
     found = " ".join(sentence for sentence in sentences if sentence)
     return DemoResult(results, found, answers, out / RESULTS, out / PAGE, skipped)
 
@@ -172,6 +184,32 @@ def _find_in_time(
         backbone_id=plan.backbone,
         templates=TEMPLATES,
         seeds=seeds,
+        restart=restart,
+        progress=progress,
+        lap=clock.lap,
+    )
+
+
+def _search(
+    out: Path,
+    plan: DemoPlan,
+    backbone: Backbone,
+    seeds: Sequence[int],
+    restart: bool,
+    progress: Progress,
+    clock: "_Clock",
+) -> RetrievalDemo | None:
+    """The part of sentences, where the plan has it."""
+    if not plan.retrieval or plan.localization is None:
+        return None
+    return run_retrieval(
+        out,
+        backbone,
+        backbone_id=plan.backbone,
+        seen=plan.seen,
+        held_out=plan.held_out,
+        seeds=seeds,
+        iterations=plan.retrieval_iterations,
         restart=restart,
         progress=progress,
         lap=clock.lap,

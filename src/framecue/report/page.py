@@ -13,7 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from framecue.report.demo_retrieval import FoundMoments
 from framecue.report.page_localization import LEAD, localization_body, localization_headline
+from framecue.report.page_retrieval import LEAD as RETRIEVAL_LEAD
+from framecue.report.page_retrieval import retrieval_body, retrieval_headline
 from framecue.report.plots import COLORS, accuracy_bars, confusion_heatmap, learning_curves
 from framecue.report.summary import GROUP_NAMES, GROUPS, METHODS, headline, pairs_first, percent
 
@@ -45,7 +48,12 @@ framecue train recognition --config configs/recognition_folder.yaml data.source=
 framecue classify new_video.mp4 --adapter runs/mine/adapter
 
 # long videos: when does it happen?
-framecue localize long_video.mp4 --labels "opening a door, closing a door" --timeline pictures"""
+framecue localize long_video.mp4 --labels "opening a door, closing a door" --timeline pictures
+
+# a folder of videos: search it by a sentence, and in the browser
+framecue index add my_videos --index my_index
+framecue search "someone opens a red door" --index my_index
+framecue serve --index my_index"""
 FRAME_QUALITY = 88
 NO_ANSWER = "\N{EN DASH}"
 
@@ -78,6 +86,7 @@ class PageContent:
         samples: other test videos.
         new_files: videos outside of every part, classified through the public API.
         timelines: caption and picture (SVG) of untrimmed videos.
+        found: queries to the index, with pictures of their moments.
     """
 
     results: Mapping[str, Any]
@@ -86,6 +95,7 @@ class PageContent:
     samples: Sequence[Strip]
     new_files: Sequence[Strip]
     timelines: Sequence[tuple[str, str]] = ()
+    found: Sequence[FoundMoments] = ()
 
 
 def render_page(content: PageContent) -> str:
@@ -93,10 +103,12 @@ def render_page(content: PageContent) -> str:
     results = content.results
     title, about_order = headline(results["accuracy"], results["order_blind_ceiling"])
     about_moments = localization_headline(results["localization"]) if "localization" in results else ""
+    about_sentences = retrieval_headline(results["retrieval"]) if "retrieval" in results else ""
     parts = [
         f'<p class="brand">framecue <span>· demo on the built-in world · {len(results["seeds"])} seeds</span></p>',
         f'<h1>{escape(title)}</h1><p class="lead">{escape(about_order)}</p>',
         f'<p class="lead">{escape(about_moments)}</p>' if about_moments else "",
+        f'<p class="lead">{escape(about_sentences)}</p>' if about_sentences else "",
         _setting(results),
         _key_numbers(results),
         _accuracy(results),
@@ -108,6 +120,13 @@ def render_page(content: PageContent) -> str:
         section("New files", NEW_FILES, *map(_strip, content.new_files)),
         section("Actions in untrimmed videos", LEAD, *localization_body(results["localization"], content.timelines))
         if "localization" in results
+        else "",
+        section(
+            "Videos and moments found by sentences",
+            RETRIEVAL_LEAD,
+            *retrieval_body(results["retrieval"], content.found),
+        )
+        if "retrieval" in results
         else "",
         section("With your own videos", "", f"<pre>{escape(OWN_VIDEOS)}</pre>"),
         _notes(results),

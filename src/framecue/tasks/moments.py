@@ -28,8 +28,6 @@ from framecue.video.sampling import parse_sampling
 
 Vectors: TypeAlias = npt.NDArray[np.float32]
 
-DEFAULT_RATE = "fps:4"
-"""Frames of a moment where the adapter does not say: 16 of them in the default window."""
 WINDOW_SECONDS, HOP_SECONDS, NUM_FRAMES = 4.0, 2.0, 16
 MAX_TEXT_LETTERS = 10_000
 
@@ -59,7 +57,8 @@ class MomentEncoder:
     Args:
         backbone: the frozen CLIP.
         model: of an adapter; None = mean frame feature against the bare sentence.
-        sampling: the adapter's; taken where it is "fps:NUMBER", else 4 frames a second.
+        sampling: the adapter's; taken where it is "fps:NUMBER", else so many frames a second as make `num_frames` in a
+            window, as the adapter saw evenly spread frames of a whole clip.
         num_frames: evenly spread frames that stand for each window, as the model was trained.
         num_views: windows of a whole video whose embeddings are averaged.
         window_seconds, hop_seconds: length of a moment, and from one's start to the next one's.
@@ -73,7 +72,7 @@ class MomentEncoder:
         backbone: Backbone,
         model: VideoTextModel | None = None,
         *,
-        sampling: str = DEFAULT_RATE,
+        sampling: str = "all",
         num_frames: int = NUM_FRAMES,
         num_views: int = 1,
         window_seconds: float = WINDOW_SECONDS,
@@ -81,7 +80,7 @@ class MomentEncoder:
     ) -> None:
         check_windows(window_seconds, hop_seconds)
         self.backbone, self.model = backbone, model
-        self.sampling = moment_sampling(sampling)
+        self.sampling = moment_sampling(sampling, num_frames=num_frames, window_seconds=window_seconds)
         self.num_frames, self.num_views = num_frames, num_views
         self.window_seconds, self.hop_seconds = window_seconds, hop_seconds
 
@@ -250,9 +249,9 @@ def check_windows(window_seconds: float, hop_seconds: float) -> None:
         )
 
 
-def moment_sampling(sampling: str) -> str:
-    """The sampling itself where it is a rate, else 4 frames a second: windows of seconds need a rate."""
-    return sampling if parse_sampling(sampling).kind == "fps" else DEFAULT_RATE
+def moment_sampling(sampling: str, *, num_frames: int, window_seconds: float) -> str:
+    """The sampling itself where it is a rate, else `num_frames` in a window: windows of seconds need a rate."""
+    return sampling if parse_sampling(sampling).kind == "fps" else f"fps:{num_frames / window_seconds:.6g}"
 
 
 def shorten(text: str, limit: int = 60) -> str:

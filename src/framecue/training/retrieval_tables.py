@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,22 +16,22 @@ from framecue.errors import DatasetError, UsageError
 from framecue.features.extract import ExtractionProgress
 from framecue.files import write_text
 from framecue.tasks.retrieval_evaluation import FROZEN
-from framecue.training.recognition import RESULTS, RunProgress, load_run_backbone, make_folder
-from framecue.training.retrieval import train_retrieval
+from framecue.training.recognition import RunProgress, RunResult, load_run_backbone, make_folder
+from framecue.training.retrieval import CHOSEN, train_retrieval
 from framecue.training.table_rows import WORLD
 from framecue.training.table_trials import Progress, spread
 from framecue.training.tables import TABLE, versions
 from framecue.training.threads import single_thread
 
 RETRIEVAL = "retrieval"
-ROWS = ("A3", "A5")
 ROBUST = "robust"
+ROWS = ("A3", "A5", ROBUST)
 RANKS = ("MdR", "MnR")
 CAPTIONS = "retrieval.jsonl"
 WORLD_SEED = 5
 WORLD_VIDEOS = {"train": 100, "val": 10, "test": 20}
 """Of each motion."""
-WORLD_PROMPTS_ALONE = {"lr": 1e-2, "iterations": 300}
+WORLD_PROMPTS_ALONE = {"lr": 1e-2, "iterations": 300, "restart_iterations": 300}
 """Of rows without temporal module on the built-in world; chosen with the rest on the validation part of another."""
 
 _OFFICIAL: Mapping[str, dict[str, Any]] = {
@@ -50,11 +50,13 @@ class RetrievalTableOptions:
 
     Attributes:
         seeds: None = 0, 1, 2.
-        rows: the paper's variants, "robust" for A5 with that preset; None = A3 and A5. Frozen CLIP stands beside.
+        rows: the paper's variants, "robust" for A5 with that preset; None = A3, A5, robust. Frozen CLIP stands beside.
+        prompts_alone: keys of the section train that rows without temporal module have of their own.
     """
 
     seeds: tuple[int, ...] | None = None
     rows: tuple[str, ...] | None = None
+    prompts_alone: Mapping[str, Any] = field(default_factory=dict)
 
 
 def retrieval_config(dataset: str | None, data: Path | None, out: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -123,20 +125,28 @@ def run_retrieval_table(
     if restart and folder.exists():
         shutil.rmtree(folder)
     if dataset == WORLD:
+        options = replace(options, prompts_alone=WORLD_PROMPTS_ALONE)
         _render_world(config.out, report)
     with single_thread() if config.backbone.id == TINY else nullcontext():
         backbone = backbone or load_run_backbone(config)
         made = {
-            row: [_run(row_config(config, row, seed, dataset), row, folder, backbone, report) for seed in seeds]
+            row: [
+                _run(row_config(config, row, seed, options.prompts_alone), row, folder, backbone, report)
+                for seed in seeds
+            ]
             for row in rows
         }
-    result = _result(config, dataset, backbone, seeds, made)
+    result = _result(config, dataset, backbone, made)
     write_text(config.out / TABLE, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return result
 
 
-def row_config(config: RunConfig, row: str, seed: int, dataset: str | None) -> RunConfig:
-    """The config of one training; on the world, rows without temporal module have a learning rate of their own."""
+def row_config(config: RunConfig, row: str, seed: int, prompts_alone: Mapping[str, Any] | None = None) -> RunConfig:
+    """The config of one training.
+
+    Args:
+        prompts_alone: keys of the section train, where the row has no temporal module.
+    """
     store = config.features.store or config.out / "features.lance"
     preset = "A5" if row == ROBUST else row
     overrides = [f"seed={seed}", f"model.preset={preset}", f"features.store={json.dumps(str(store))}"]
@@ -146,10 +156,8 @@ def row_config(config: RunConfig, row: str, seed: int, dataset: str | None) -> R
     for name in ("n_prefix", "n_suffix", "temporal_layers"):
         values.get("model", {}).pop(name, None)
     trial = build_config(values, overrides, name=row)
-    if dataset == WORLD and trial.model.temporal_layers == 0:
-        steps = WORLD_PROMPTS_ALONE
-        changes = steps | {"restart_iterations": steps["iterations"]}
-        trial = trial.model_copy(update={"train": trial.train.model_copy(update=changes)})
+    if prompts_alone and trial.model.temporal_layers == 0:
+        trial = trial.model_copy(update={"train": trial.train.model_copy(update=dict(prompts_alone))})
     return trial
 
 
@@ -165,8 +173,22 @@ def _render_world(out: Path, report: Progress) -> None:
     write_caption_list(out / CAPTIONS, out / "videos")
 
 
-def _run(config: RunConfig, row: str, folder: Path, backbone: Backbone, report: Progress) -> dict[str, Any]:
-    """The results of one training, begun or gone on with where they are not there yet."""
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """One training and what came of it."""
+
+    config: RunConfig
+    run: RunResult
+
+    @property
+    def measured(self) -> Mapping[str, Any]:
+        """Measures by method, of the reported part."""
+        measured: Mapping[str, Any] = self.run.results[self.run.results["protocol"]["part"]]
+        return measured
+
+
+def _run(config: RunConfig, row: str, folder: Path, backbone: Backbone, report: Progress) -> _Trial:
+    """One training, begun or gone on with; a finished one is only measured again, on whatever its data are now."""
     phase = f"{row}, seed {config.seed}"
 
     def show(done: int, total: int, numbers: Mapping[str, float]) -> None:
@@ -178,38 +200,27 @@ def _run(config: RunConfig, row: str, folder: Path, backbone: Backbone, report: 
 
     deciding = json.dumps([config.model_dump(mode="json", exclude={"out"}), backbone.weights_hash], sort_keys=True)
     mark = hashlib.sha256(deciding.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    place = folder / f"{row}-seed{config.seed}-{mark}"
-    trial = config.model_copy(update={"out": place})
-    # A finished training is only measured again, on whatever its data are now.
-    train_retrieval(trial, progress=RunProgress(step=show, extraction=extraction), backbone=backbone)
-    results: dict[str, Any] = json.loads((place / RESULTS).read_text(encoding="utf-8"))
-    if not results[results["protocol"]["part"]]:
+    config = config.model_copy(update={"out": folder / f"{row}-seed{config.seed}-{mark}"})
+    run = train_retrieval(config, progress=RunProgress(step=show, extraction=extraction), backbone=backbone)
+    trial = _Trial(config, run)
+    if not trial.measured:
         raise DatasetError(
-            f"{config.data.source}: there is no video to be measured; give it a test or validation part."
+            f"{config.data.source}: no video is there to be measured; give it a test or validation part."
         )
-    return results
+    return trial
 
 
 def _result(
-    config: RunConfig,
-    dataset: str | None,
-    backbone: Backbone,
-    seeds: Sequence[int],
-    made: Mapping[str, Sequence[Mapping[str, Any]]],
+    config: RunConfig, dataset: str | None, backbone: Backbone, made: Mapping[str, Sequence[_Trial]]
 ) -> dict[str, Any]:
-    first = next(iter(made.values()))[0]
-    protocol = first["protocol"]
+    trials = [trial for row in made.values() for trial in row]
+    first = next(iter(made.values()))
+    protocol = first[0].run.results["protocol"]
     name = protocol["msrvtt_protocol"] or protocol["part"]
-    frozen = [run[run["protocol"]["part"]][FROZEN] for run in next(iter(made.values()))]
-    rows = [_row(FROZEN, name, frozen, None)] + [
-        _row(
-            row,
-            name,
-            [run[run["protocol"]["part"]][run["method"]] for run in runs],
-            row_config(config, row, 0, dataset),
-        )
-        for row, runs in made.items()
-    ]
+    rows = [_row(FROZEN, name, [trial.measured[FROZEN] for trial in first], None)]
+    for row, repeated in made.items():
+        rows.append(_row(row, name, [t.measured[t.run.results["method"]] for t in repeated], repeated[0].config))
+    skipped = dict.fromkeys((str(item.path), item.reason) for trial in trials for item in trial.run.skipped)
     return {
         "what": "framecue reproduce retrieval",
         "table": RETRIEVAL,
@@ -221,8 +232,8 @@ def _result(
                 f"{protocol['part']}, trained on {protocol['num_train_videos']} videos",
                 "source": str(config.data.annotations or config.data.source),
                 "source_hash": None,
-                "num_trials": len(seeds),
-                "seeds": list(seeds),
+                "num_trials": len(first),
+                "seeds": [trial.config.seed for trial in first],
             }
         ],
         "setting": {
@@ -242,9 +253,22 @@ def _result(
             "iterations": config.train.iterations,
         },
         "rows": rows,
+        "trials": [_trial_json(trial, row, config.out) for row, repeated in made.items() for trial in repeated],
         "notes": protocol["notes"],
-        "skipped": [],
+        "skipped": [{"path": path, "reason": reason} for path, reason in skipped],
         "versions": versions(),
+    }
+
+
+def _trial_json(trial: _Trial, row: str, out: Path) -> dict[str, Any]:
+    results = trial.run.results
+    return {
+        "name": f"{row}, seed {trial.config.seed}",
+        "method": row,
+        "seed": trial.config.seed,
+        "adapter": trial.run.adapter.absolute().relative_to(out.absolute()).as_posix(),
+        **{name: results[name] for name in CHOSEN},
+        "notes": [],
     }
 
 
