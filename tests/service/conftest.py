@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from page_tools import BOLD, WAIT_SECONDS
 
 from framecue.api.collection import open_index
 from framecue.datasets.world import UNTRIMMED_SEEN_CLASSES, render_untrimmed
@@ -30,10 +31,6 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 START_SECONDS = 90.0
-WAIT_MS = 20_000
-"""For one thing to appear: generous, as tests may share a small machine."""
-
-BOLD = '<b>bold & "quotes".mp4'
 FPS = 12.0
 
 
@@ -73,14 +70,7 @@ class Server:
         """Start it, on the port it had, and wait until it answers."""
         self.port = self.port or free_port()
         log = self.index.with_name(f"{self.index.name}.serve.log")
-        command = [
-            sys.executable,
-            "-c",
-            "import framecue.cli.main as m; m.VERBS.setdefault('serve', ''); m.main()",
-            "serve",
-            "--index",
-            str(self.index),
-        ]
+        command = [sys.executable, "-m", "framecue.cli.main", "serve", "--index", str(self.index)]
         with log.open("ab") as out:
             self.process = subprocess.Popen(
                 [*command, "--port", str(self.port), *self.options],
@@ -214,16 +204,13 @@ class Watch:
 @pytest.fixture
 def visit(chromium: Any) -> Iterator[Callable[..., Any]]:
     """Opens the page in a browser of its own; afterwards nothing may have gone wrong that the test did not ask for."""
-    from playwright.sync_api import expect
-
-    expect.set_options(timeout=WAIT_MS)
     contexts: list[Any] = []
     watches: list[tuple[Watch, bool]] = []
 
     def open_page(server: Server, path: str = "/", *, failures: bool = False, **options: Any) -> Any:
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         contexts.append(context)
-        context.set_default_timeout(WAIT_MS)
+        context.set_default_timeout(1000 * WAIT_SECONDS)
         page = context.new_page()
         watches.append((Watch(), failures))
         watches[-1][0].watch(page, server)

@@ -1,24 +1,13 @@
 """A moment in the page: the right second, the line of time, labels, links."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from page_tools import VIDEO, Shoot, Visit, shown, until
 
 pytestmark = pytest.mark.browser
-
-VIDEO = "document.querySelector('.stage video')"
-
-Visit = Callable[..., Any]
-Shoot = Callable[..., Path]
-
-
-def wait_shown(page: Any) -> None:
-    """A frame of the video is there to be seen."""
-    page.locator("#player .curve").first.wait_for()
-    page.wait_for_function(f"{VIDEO}.readyState >= 2 && {VIDEO}.videoWidth > 0 && !{VIDEO}.seeking")
 
 
 def seconds(page: Any) -> float:
@@ -26,7 +15,7 @@ def seconds(page: Any) -> float:
 
 
 def wait_near(page: Any, expected: float, tolerance: float = 0.5) -> None:
-    page.wait_for_function(f"Math.abs({VIDEO}.currentTime - {expected}) <= {tolerance} && !{VIDEO}.seeking")
+    until(page, f"Math.abs({VIDEO}.currentTime - {expected}) <= {tolerance} && !{VIDEO}.seeking")
 
 
 def first_moment(page: Any, nth: int = 0) -> tuple[str, float, float]:
@@ -46,10 +35,10 @@ def test_a_card_opens_at_its_second_and_plays(visit: Visit, stage_server: Any, s
     page = visit(stage_server, "/#/?q=a+red+circle")
     _, start, end = first_moment(page)
     page.locator(".card .open").first.click()
-    wait_shown(page)
-    page.wait_for_function(f"{VIDEO}.currentTime > {start}")
+    shown(page)
+    until(page, f"{VIDEO}.currentTime > {start}")
     assert start <= seconds(page) <= max(end, start + 4)
-    page.wait_for_function(f"!{VIDEO}.paused")
+    until(page, f"!{VIDEO}.paused")
     shoot(page, "player")
     painted = page.evaluate(
         f"""(() => {{ const c = new OffscreenCanvas(16, 12).getContext("2d"); c.drawImage({VIDEO}, 0, 0, 16, 12);
@@ -57,14 +46,14 @@ def test_a_card_opens_at_its_second_and_plays(visit: Visit, stage_server: Any, s
     )
     assert painted > 4
     page.keyboard.press("Space")
-    page.wait_for_function(f"{VIDEO}.paused")
+    until(page, f"{VIDEO}.paused")
 
 
 def test_the_line_of_time_shows_curves_and_seeks(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
     page = visit(stage_server, "/#/?q=a+red+circle")
     _, start, end = first_moment(page)
     page.locator(".card .open").first.click()
-    wait_shown(page)
+    shown(page)
     pause(page)
     duration = page.evaluate(f"{VIDEO}.duration")
     box = page.locator(".timeline").bounding_box()
@@ -96,11 +85,11 @@ def test_the_line_of_time_shows_curves_and_seeks(visit: Visit, stage_server: Any
 def test_typed_labels_are_drawn_and_found(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
     page = visit(stage_server, "/#/?q=a+red+circle")
     page.locator(".card .open").first.click()
-    wait_shown(page)
+    shown(page)
     assert page.locator("#labels").input_value() == "a red circle"
     page.locator("#labels").fill("moving left, growing, <i>turning</i>")
     page.keyboard.press("Enter")
-    page.locator(".curve").nth(2).wait_for()
+    page.locator(".curve").nth(2).wait_for(state="attached")
     assert page.locator(".legend .label").all_inner_texts() == ["moving left", "growing", "<i>turning</i>"]
     strokes = page.locator(".curve").evaluate_all("curves => curves.map(c => c.getAttribute('stroke'))")
     assert len(set(strokes)) == 3
@@ -112,10 +101,10 @@ def test_typed_labels_are_drawn_and_found(visit: Visit, stage_server: Any, shoot
         span = page.locator(".segments .muted").first.inner_text()
         minutes, rest = span.split(" – ")[0].split(":")
         page.locator(".segments button").first.click()
-        page.wait_for_function(f"{VIDEO}.currentTime >= {int(minutes) * 60 + float(rest) - 0.2}")
+        until(page, f"{VIDEO}.currentTime >= {int(minutes) * 60 + float(rest) - 0.2}")
         assert page.locator(".segment").count() == page.locator(".segments li").count()
     page.reload()
-    page.locator(".curve").nth(2).wait_for()
+    page.locator(".curve").nth(2).wait_for(state="attached")
     page.locator("#labels").fill("")
     page.keyboard.press("Enter")
     page.locator(".note", has_text="Type what to look for").wait_for()
@@ -128,8 +117,8 @@ def test_a_link_opens_afresh_and_survives_reload(visit: Visit, stage_server: Any
     link = f"/#/video/{video_id}?t={start:g}&end={end:g}&q=a+red+circle&labels=a+red+circle,a+star"
     page = visit(stage_server, link)
     for _ in range(2):
-        wait_shown(page)
-        page.wait_for_function(f"{VIDEO}.currentTime >= {start}")
+        shown(page)
+        until(page, f"{VIDEO}.currentTime >= {start}")
         assert page.locator(".curve").count() == 2
         assert page.locator(".details h2").first.inner_text().count(":") == 2
         page.reload()
@@ -142,14 +131,14 @@ def test_back_and_forward(visit: Visit, stage_server: Any) -> None:
     page = visit(stage_server, "/#/?q=a+red+circle")
     _, start, _ = first_moment(page, 1)
     page.locator(".card .open").nth(1).click()
-    wait_shown(page)
+    shown(page)
     page.go_back()
     page.locator("#results").wait_for()
     assert page.locator("#player").is_hidden()
     assert page.locator(".card .open").count() > 1
     page.go_forward()
-    wait_shown(page)
-    page.wait_for_function(f"{VIDEO}.currentTime >= {start}")
+    shown(page)
+    until(page, f"{VIDEO}.currentTime >= {start}")
     page.go_back()
     page.locator("#q").fill("a star")
     page.keyboard.press("Enter")
@@ -163,20 +152,20 @@ def test_next_previous_and_loop(visit: Visit, stage_server: Any) -> None:
     page = visit(stage_server, "/#/?q=a+red+circle")
     _, start, _ = first_moment(page, 1)
     page.locator(".card .open").first.click()
-    wait_shown(page)
+    shown(page)
     page.keyboard.press("j")
-    page.wait_for_function(f"new URLSearchParams(location.hash.split('?')[1]).get('t') === '{start:g}'")
-    wait_shown(page)
+    until(page, f"new URLSearchParams(location.hash.split('?')[1]).get('t') === '{start:g}'")
+    shown(page)
     page.keyboard.press("k")
     page.keyboard.press("Escape")
     page.locator("#results").wait_for()  # one step back, however many moments were looked at
     page.evaluate("location.hash = location.hash")
     page.locator(".card .open").first.click()
-    wait_shown(page)
+    shown(page)
     _, start, end = span_of(page)
     page.keyboard.press("l")
     page.evaluate(f"{VIDEO}.currentTime = {end - 0.2}")
-    page.wait_for_function(f"{VIDEO}.currentTime < {end - 0.5}")
+    until(page, f"{VIDEO}.currentTime < {end - 0.5}")
     assert start - 0.1 <= seconds(page) < end
     assert page.get_by_role("button", name="Loop the moment (l)").get_attribute("aria-pressed") == "true"
 
@@ -190,7 +179,7 @@ def test_the_link_is_copied_and_the_moment_downloaded(visit: Visit, stage_server
     page = visit(stage_server, "/#/?q=a+red+circle", permissions=["clipboard-read", "clipboard-write"])
     video_id, start, end = first_moment(page)
     page.locator(".card .open").first.click()
-    wait_shown(page)
+    shown(page)
     pause(page)
     page.evaluate(f"{VIDEO}.currentTime = {start + 0.1}")
     wait_near(page, start + 0.1, 0.05)
@@ -211,3 +200,51 @@ def test_a_video_that_is_not_in_the_index(visit: Visit, stage_server: Any, shoot
     shoot(page, "unknown_video")
     page.get_by_role("link", name="Back to the search").click()
     page.locator("#results-title", has_text="“a star”").wait_for()
+
+
+def test_found_segments_are_bars_that_one_can_jump_to(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
+    page = visit(stage_server, "/#/?q=a+red+circle", color_scheme="dark")
+    page.locator(".card .open").first.click()
+    shown(page)
+    segments = [
+        {"start_seconds": 2.0, "end_seconds": 5.5, "label": "growing", "score": 0.9},
+        {"start_seconds": 9.0, "end_seconds": 12.0, "label": "a <b>star</b>", "score": 0.4},
+    ]
+    answer = {"duration_seconds": 20.0, "labels": ["a <b>star</b>", "growing"], "segments": segments}
+    page.route("**/api/localize", lambda route: route.fulfill(json=answer))
+    page.locator("#labels").fill("a <b>star</b>, growing")
+    page.keyboard.press("Enter")
+    page.locator(".curve").nth(1).wait_for(state="attached")
+    page.get_by_role("button", name="Find these actions").click()
+    page.locator(".note", has_text="2 segments found.").wait_for()
+    assert page.locator(".segment").count() == 2
+    box, line = page.locator(".segment").first.bounding_box(), page.locator(".timeline").bounding_box()
+    duration = page.evaluate(f"{VIDEO}.duration")
+    assert box["x"] - line["x"] == pytest.approx(2.0 / duration * line["width"], abs=3)
+    shoot(page, "dark_segments")
+    page.get_by_role("button", name="a <b>star</b> 0:09").click()
+    wait_near(page, 9.0, 1.5)
+    assert "t=9&end=12" in page.url
+
+
+def test_a_whole_video(visit: Visit, stage_server: Any) -> None:
+    page = visit(stage_server)
+    page.locator(".card .open").first.click()
+    until(page, f"{VIDEO}.readyState >= 2 && {VIDEO}.currentTime > 0")
+    assert page.locator(".timeline .moment").count() == 0
+    page.locator(".note", has_text="Type what to look for").wait_for()
+    page.get_by_role("link", name="More like this").click()
+    page.locator("#results-note", has_text="searched in").wait_for()
+
+
+def test_escape_after_a_shared_link_stays_in_the_page(visit: Visit, stage_server: Any) -> None:
+    page = visit(stage_server, "/#/?q=a+red+circle")
+    video_id, start, end = first_moment(page)
+    page = visit(stage_server, f"/#/video/{video_id}?t={start:g}&end={end:g}&q=a+red+circle")
+    shown(page)
+    page.get_by_role("link", name="More like this").click()
+    page.locator("#results-note", has_text="searched in").wait_for()
+    page.go_back()
+    shown(page)
+    page.keyboard.press("Escape")
+    page.locator("#results-title", has_text="“a red circle”").wait_for()

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from page_tools import VIDEO, until
 
 from framecue.api.collection import open_index
 
 pytestmark = pytest.mark.browser
 
-VIDEO = "document.querySelector('.stage video')"
 FILES = (
     "msvd/j2Dhf-xFUxU_13_20.avi",
     "hmdb51/wave/TrumanShow_wave_f_nm_np1_fr_med_26.avi",
@@ -34,10 +34,10 @@ def real_server(
 
 def play(page: Any) -> None:
     """The moment runs, and its picture is decoded."""
-    page.locator("#player .curve").wait_for()
-    page.wait_for_function(f"{VIDEO}.readyState >= 2 && {VIDEO}.videoWidth > 0 && {VIDEO}.currentTime > 0")
+    page.locator("#player .curve").wait_for(state="attached")
+    until(page, f"{VIDEO}.readyState >= 2 && {VIDEO}.videoWidth > 0 && {VIDEO}.currentTime > 0")
     before = page.evaluate(f"{VIDEO}.currentTime")
-    page.wait_for_function(f"{VIDEO}.ended || {VIDEO}.currentTime > {before} + 0.2")
+    until(page, f"{VIDEO}.ended || {VIDEO}.currentTime > {before} + 0.2")
 
 
 def test_real_files_are_searched_and_played(
@@ -45,7 +45,7 @@ def test_real_files_are_searched_and_played(
 ) -> None:
     page = visit(real_server, "/#/?q=a+person+waves&top_k=40")
     page.locator(".card .open").first.wait_for()
-    page.wait_for_function("[...document.querySelectorAll('.picture img')].slice(0, 8).every(i => i.naturalWidth > 0)")
+    until(page, "[...document.querySelectorAll('.picture img')].slice(0, 8).every(i => i.naturalWidth > 0)")
     shoot(page, "real_results")
     names = set(page.locator(".card .name").all_inner_texts())
     assert any(name.endswith(".avi") for name in names)
@@ -74,7 +74,7 @@ def test_seeking_beyond_a_transcoded_stretch(visit: Callable[..., Any], real_ser
     page.evaluate(f"{VIDEO}.pause()")
     box = page.locator(".timeline").bounding_box()
     page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + 40)
-    page.wait_for_function(f"{VIDEO}.readyState >= 2 && !{VIDEO}.seeking")
+    until(page, f"{VIDEO}.readyState >= 2 && !{VIDEO}.seeking")
     shown = float(page.get_by_role("slider").get_attribute("aria-valuenow"))
     length = float(page.get_by_role("slider").get_attribute("aria-valuemax"))
     assert shown == pytest.approx(length / 2, abs=0.3)

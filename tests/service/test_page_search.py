@@ -1,29 +1,15 @@
 """Searching in the page: cards, filters, examples, keys, narrow and dark screens."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from page_tools import BOLD, PICTURES_LOADED, Shoot, Visit, cards, search, searched, until
 
 pytestmark = pytest.mark.browser
 
-BOLD = '<b>bold & "quotes".mp4'
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
-
-Visit = Callable[..., Any]
-Shoot = Callable[..., Path]
-
-
-def cards(page: Any) -> Any:
-    return page.locator(".card .open")
-
-
-def search(page: Any, text: str) -> None:
-    page.locator("#q").fill(text)
-    page.keyboard.press("Enter")
-    page.locator("#results-note", has_text="searched in").wait_for()
 
 
 def num_wide(page: Any) -> int:
@@ -50,9 +36,7 @@ def test_a_sentence_shows_moments_with_time_and_score(visit: Visit, stage_server
     assert re.search(r"\d+ %", first.locator(".score").inner_text())
     assert re.match(r"4 videos searched in [\d.]+ m?s$", page.locator("#results-note").inner_text())
     assert "searched in" in (page.locator("#announcement[aria-live=polite]").text_content() or "")
-    page.wait_for_function(
-        "[...document.querySelectorAll('.picture img')].every(i => i.complete && i.naturalWidth > 0)"
-    )
+    until(page, PICTURES_LOADED)
     scores = page.locator(".card .bar").evaluate_all(
         "bars => bars.map(b => Number(b.style.getPropertyValue('--score')))"
     )
@@ -66,7 +50,7 @@ def test_pointing_at_a_card_plays_its_moment_silently(visit: Visit, stage_server
     card.hover()
     video = card.locator("video.moving")
     video.wait_for()
-    page.wait_for_function("v => v.readyState >= 2 && !v.paused", arg=video.element_handle())
+    until(page, "(v => v.readyState >= 2 && !v.paused)(document.querySelector('.card video'))")
     start = page.evaluate(
         "href => Number(new URLSearchParams(href.split('?')[1]).get('t'))", cards(page).first.get_attribute("href")
     )
@@ -74,7 +58,7 @@ def test_pointing_at_a_card_plays_its_moment_silently(visit: Visit, stage_server
     assert start - 0.3 <= state[0] <= start + 8
     assert state[1] is True
     page.locator("#index-words").hover()
-    page.wait_for_function("document.querySelectorAll('.card video').length === 0")
+    until(page, "document.querySelectorAll('.card video').length === 0")
 
 
 def test_markup_in_names_is_text(visit: Visit, stage_server: Any) -> None:
@@ -107,23 +91,23 @@ def test_filters_narrow_the_search_and_stand_in_the_link(visit: Visit, stage_ser
     shoot(page, "filters")
     page.keyboard.press("Tab")
     page.get_by_role("button", name="Apply").click()
-    page.locator("#results-note", has_text="2 videos searched").wait_for()
+    searched(page, "2 videos searched")
     assert set(page.locator(".card .name").all_inner_texts()) == {"second.mp4", "third.mp4"}
     assert "path=yard" in page.url
     assert "where=camera%3E%3D2" in page.url
     assert page.locator("#filters-count").inner_text() == "2"
     page.reload()
-    page.locator("#results-note", has_text="2 videos searched").wait_for()
+    searched(page, "2 videos searched")
     page.locator("#filters-toggle").click()
     assert page.get_by_label("camera", exact=True).input_value() == "2"
     page.get_by_role("button", name="Clear").click()
-    page.locator("#results-note", has_text="4 videos searched").wait_for()
+    searched(page, "4 videos searched")
 
 
 def test_filters_that_leave_nothing_offer_a_way_on(visit: Visit, stage_server: Any) -> None:
     page = visit(stage_server, "/#/?q=a+circle&min_duration=90000")
     page.get_by_role("link", name="Search without filters").click()
-    page.locator("#results-note", has_text="4 videos searched").wait_for()
+    searched(page, "4 videos searched")
 
 
 def test_a_filter_of_another_kind_is_explained(visit: Visit, stage_server: Any) -> None:
@@ -138,14 +122,14 @@ def test_an_image_is_an_example(visit: Visit, stage_server: Any, tmp_path: Path,
     page = visit(stage_server)
     cards(page).first.wait_for()
     page.locator("#file").set_input_files(tmp_path / "red <b>.png")
-    page.locator("#results-note", has_text="searched in").wait_for()
+    searched(page)
     page.locator("#example canvas").wait_for()
     assert page.locator("#example .name").inner_text() == "red <b>.png"
     shoot(page, "example")
     page.reload()
     page.get_by_role("button", name="Choose the file").wait_for()
     page.locator("#file").set_input_files(tmp_path / "red <b>.png")
-    page.locator("#results-note", has_text="searched in").wait_for()
+    searched(page)
     page.get_by_role("button", name="Search without the example").click()
     page.locator("#results-title", has_text="4 videos").wait_for()
 
@@ -153,12 +137,12 @@ def test_an_image_is_an_example(visit: Visit, stage_server: Any, tmp_path: Path,
 def test_a_part_of_a_video_is_an_example(visit: Visit, stage_server: Any, stages: Path) -> None:
     page = visit(stage_server)
     page.locator("#file").set_input_files(stages / "fourth.mp4")
-    page.locator("#results-note", has_text="searched in").wait_for()
+    searched(page)
     page.get_by_label("Only from").fill("2")
     page.get_by_label("to", exact=True).fill("5")
     page.get_by_role("button", name="Search", exact=True).click()
     page.locator("#results-title", has_text="2").wait_for()
-    page.locator("#results-note", has_text="searched in").wait_for()
+    searched(page)
     assert cards(page).count() > 0
 
 
@@ -174,10 +158,10 @@ def test_more_like_this(visit: Visit, stage_server: Any) -> None:
     page.locator(".card").first.hover()
     page.locator(".card .like").first.click()
     page.locator("#example", has_text="Like").wait_for()
-    page.locator("#results-note", has_text="searched in").wait_for()
+    searched(page)
     assert re.search(r"like=[0-9a-f]{64}&start=[\d.]+&end=[\d.]+", page.url)
     page.reload()
-    page.locator("#results-note", has_text="searched in").wait_for()
+    searched(page)
     page.go_back()
     page.locator("#results-title", has_text="“a circle”").wait_for()
     assert page.locator("#example").is_hidden()
@@ -189,7 +173,7 @@ def test_all_by_keyboard(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
     page.keyboard.press("/")
     page.keyboard.type("a green star")
     page.keyboard.press("Enter")
-    page.locator("#results-note", has_text="searched in").wait_for()
+    searched(page)
     page.keyboard.press("Escape")
     where = "[...document.querySelectorAll('.card .open')].indexOf(document.activeElement)"
     for key, expected in [
@@ -212,7 +196,7 @@ def test_all_by_keyboard(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
     page.get_by_role("dialog", name="Keys").wait_for(state="hidden")
     cards(page).nth(1).focus()
     page.keyboard.press("Enter")
-    page.locator("#player .curve").wait_for()
+    page.locator("#player .curve").wait_for(state="attached")
     page.keyboard.press("Escape")
     page.locator("#results").wait_for()
     assert page.evaluate(where) == 1
@@ -230,9 +214,10 @@ def test_a_narrow_screen(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
     assert num_wide(page) == 0
     shoot(page, "phone_filters")
     page.keyboard.press("Escape")
+    until(page, PICTURES_LOADED)
     cards(page).first.tap()
-    page.locator("#player .curve").wait_for()
-    page.wait_for_function("document.querySelector('.stage video').readyState >= 2")
+    page.locator("#player .curve").wait_for(state="attached")
+    until(page, "document.querySelector('.stage video').readyState >= 2")
     assert num_wide(page) == 0
     shoot(page, "phone_player")
 
@@ -240,8 +225,9 @@ def test_a_narrow_screen(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
 def test_dark_by_the_system_and_by_hand(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
     page = visit(stage_server, "/#/?q=a+red+circle", color_scheme="dark")
     cards(page).first.wait_for()
-    light = "(() => { const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number); return r + g + b > 380; })()"
+    light = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(value => value > 127)"
     assert page.evaluate(light) is False
+    until(page, PICTURES_LOADED)
     shoot(page, "dark_results")
     page.get_by_role("button", name="Light theme").click()
     assert page.evaluate(light) is True
@@ -270,40 +256,3 @@ def test_a_query_without_end_is_refused_in_words(visit: Visit, stage_server: Any
     page.locator("#q").fill("word " * 400)
     page.keyboard.press("Enter")
     page.get_by_role("alert").filter(has_not_text="too much text").wait_for()
-
-
-def test_text_and_controls_have_contrast_and_names(visit: Visit, stage_server: Any) -> None:
-    for scheme in ("light", "dark"):
-        page = visit(stage_server, "/#/?q=a+red+circle", color_scheme=scheme)
-        cards(page).first.wait_for()
-        cards(page).first.click()
-        page.locator("#player .curve").wait_for()
-        assert page.evaluate(NAMELESS) == []
-        assert page.evaluate(CONTRAST) == []
-
-
-NAMELESS = """
-[...document.querySelectorAll("button, a[href], input, select, [role=slider], video")]
-  .filter(e => e.checkVisibility() && e.getAttribute("aria-hidden") !== "true")
-  .filter(e => !(e.getAttribute("aria-label") || e.title || e.innerText?.trim() || e.textContent.trim() || e.labels?.length))
-  .map(e => e.outerHTML.slice(0, 90))
-"""
-
-CONTRAST = """
-(() => {
-  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
-  const rgb = color => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
-  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const ground = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor); if (c[3] > 128) return c; } return [255, 255, 255]; };
-  const poor = [];
-  for (const e of document.querySelectorAll("h1, h2, p, span, button, a, dt, dd, label, .clock")) {
-    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
-    if (!own || !e.checkVisibility({opacityProperty: true}) || e.closest(".away, .picture, .toast, .skip")) continue;
-    const [a, b] = [light(rgb(getComputedStyle(e).color)), light(ground(e))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) poor.push(`${e.className || e.tagName} ${ratio.toFixed(2)} ${e.textContent.slice(0, 30)}`);
-  }
-  return poor;
-})()
-"""

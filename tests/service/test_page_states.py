@@ -3,21 +3,21 @@
 import json
 import os
 import shutil
+import socket
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from page_tools import Shoot, Visit, searched, until
 
 from framecue.api.collection import open_index
 
 pytestmark = pytest.mark.browser
 
 TOKEN = "a-token-that-is-long-enough-to-be-one"
-
-Visit = Callable[..., Any]
-Shoot = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,9 @@ def tell_progress(index: Path, done: int) -> None:
         "elapsed_seconds": 12.0,
         "rate": 30.0,
         "seconds_left": 75.0,
+        "updated": time.time(),
     }
-    owner = {"pid": os.getpid(), "host": os.uname().nodename}
+    owner = {"pid": os.getpid(), "host": socket.gethostname()}
     (index / "progress.json").write_text(json.dumps({**progress, **owner}))
 
 
@@ -91,7 +92,7 @@ def test_from_empty_to_gone_and_back(
     page.locator(".skeleton").first.wait_for(state="detached")
     assert "does not answer" in alert.inner_text()
     growing.start()
-    page.locator("#results-title", has_text="“a red circle”").wait_for()  # by itself, or by the button
+    searched(page)  # by itself, or by the button
     assert page.locator(".card .open").count() > 0
 
 
@@ -120,12 +121,12 @@ def test_a_moment_whose_file_is_gone(visit: Visit, stage_server: Any, stages: Pa
     try:
         page.locator(".card .open").first.click()
         page.get_by_role("heading", name="The file is gone").wait_for()
-        page.locator("#player .curve").wait_for()  # its scores are still in the index
+        page.locator("#player .curve").wait_for(state="attached")  # its scores are still in the index
         shoot(page, "file_gone")
     finally:
         away.rename(stages / "yard" / "third.mp4")
     page.get_by_role("button", name="Try again").click()
-    page.wait_for_function("document.querySelector('.stage video').readyState >= 2")
+    until(page, "document.querySelector('.stage video').readyState >= 2")
 
 
 def test_sign_in(visit: Visit, stage_index: Path, serve: Callable[..., Any], tmp_path: Path, shoot: Shoot) -> None:
@@ -140,7 +141,7 @@ def test_sign_in(visit: Visit, stage_index: Path, serve: Callable[..., Any], tmp
     page.get_by_label("Token").fill(TOKEN)
     page.keyboard.press("Enter")
     page.locator("#results-title", has_text="“a red circle”").wait_for()
-    page.wait_for_function("[...document.querySelectorAll('.picture img')].some(i => i.naturalWidth > 0)")
+    until(page, "[...document.querySelectorAll('.picture img')].some(i => i.naturalWidth > 0)")
     page.reload()
     page.locator("#results-title", has_text="“a red circle”").wait_for()
     assert TOKEN not in page.url

@@ -48,7 +48,7 @@ export class Filters {
       text("before", "Recorded before", { type: "date" }),
       text("min_duration", "Longer than, seconds", seconds),
       text("max_duration", "Shorter than, seconds", seconds),
-      text("min_score", "A match from, 0 to 1", { ...seconds, max: "1" }),
+      text("min_score", "Match score from, 0 to 1", { ...seconds, max: "1" }),
       ...Object.entries(this.columns).map(([name, type]) => columnField(name, type)),
       el("div", { class: "actions" },
         el("button", { type: "button", class: "quiet", on: { click: this.onClear } }, "Clear"),

@@ -26,6 +26,7 @@ export function count(number, noun) {
 }
 
 export function percent(score) {
+  if (score > 0 && score < 0.005) return "<1 %";
   return `${Math.round(score * 100)} %`;
 }
 

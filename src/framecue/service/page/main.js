@@ -11,22 +11,26 @@ import { SearchBox } from "./searchbox.js";
 import { StatusLine } from "./status.js";
 
 const box = new SearchBox(go);
-const results = new Results(box);
+const results = new Results(box, () => line.ask());
 const player = new Player(results, close);
 const line = new StatusLine(onStatus);
-let cameFrom = null; // the address of the results that a moment was opened from
+let lastView = null;
 
+history.scrollRestoration = "manual"; // the results know where one was
 listen({ box, results, player, close });
 addEventListener("hashchange", navigate);
 themeButton();
 signInForm();
 forgetToken();
-line.ask().finally(navigate);
+navigate();
+line.ask();
 
 /** Shows what the address says. */
 function navigate() {
   if (!byId("sign-in").hidden) return;
   const route = parse(location.hash);
+  if (history.state === null) history.replaceState({ fromResults: lastView === "search" }, "");
+  lastView = route.view;
   byId("fresh").hidden = true;
   if (route.view === "video") {
     results.opened = location.hash;
@@ -36,7 +40,6 @@ function navigate() {
     return;
   }
   player.hide();
-  cameFrom = location.hash;
   box.show(route.search);
   document.title = route.search.q ? `${route.search.q} – framecue` : "framecue";
   results.show(route.search);
@@ -53,7 +56,7 @@ function go(search) {
 
 /** From a moment back to its results, or to the search that its link names. */
 function close() {
-  if (cameFrom !== null) history.back();
+  if (history.state?.fromResults) history.back();
   else location.hash = searchHash({ q: parse(location.hash).q ?? "" });
 }
 
@@ -62,11 +65,12 @@ function onStatus(status, back) {
   const before = results.status;
   results.status = status;
   box.filters.offer(status.metadata_columns ?? {});
+  if (results.version === null) results.remember(status);
   if (!results.visible || !before) return;
-  const changed = results.version !== null && status.version !== results.version;
+  const changed = status.version !== results.version;
   const waiting = byId("empty") !== null && (status.num_videos > 0 || Boolean(status.building) !== Boolean(before.building));
   if ((back && results.failed) || waiting) results.reload();
-  else if (changed && !results.failed) offerFresh(status.num_videos - (results.numVideos ?? status.num_videos));
+  else if (changed && !results.failed) offerFresh(status.num_videos - results.numVideos);
 }
 
 function offerFresh(more) {
@@ -124,7 +128,8 @@ function signInForm() {
     byId("token").value = "";
     section.hidden = true;
     byId("search").inert = false;
-    line.ask().finally(navigate);
+    line.ask();
+    navigate();
   });
 }
 

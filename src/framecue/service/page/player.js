@@ -5,7 +5,7 @@ import { byId, copy, el, icon } from "./dom.js";
 import { Footage } from "./footage.js";
 import * as format from "./format.js";
 import { Labels } from "./labels.js";
-import { searchHash, videoHash } from "./route.js";
+import { parse, searchHash, videoHash } from "./route.js";
 import { trouble } from "./states.js";
 import { scoreBar } from "./card.js";
 import { Timeline } from "./timeline.js";
@@ -156,7 +156,13 @@ export class Player {
   replace(change) {
     const route = { ...this.route, ...change };
     history.replaceState(history.state, "", videoHash(route.id, route));
-    return this.show(route);
+    return this.show(parse(location.hash));
+  }
+
+  /** Another moment in this one's place, so that "back" leads to the results, not through all that was looked at. */
+  replaceBy(hash) {
+    history.replaceState(history.state, "", hash);
+    dispatchEvent(new HashChangeEvent("hashchange"));
   }
 
   choose({ start, end }) {
@@ -229,7 +235,7 @@ export class Player {
   /** To the next or previous moment that was found. */
   step(by) {
     const next = this.found()[this.index() + by];
-    if (next && (this.index() >= 0 || by > 0)) location.replace(this.linkTo(next));
+    if (next && (this.index() >= 0 || by > 0)) this.replaceBy(this.linkTo(next));
   }
 
   linkTo({ video_id: id, start_seconds: start, end_seconds: end }) {
@@ -275,7 +281,7 @@ export class Player {
       link.addEventListener("click", (event) => {
         if (event.ctrlKey || event.metaKey || event.shiftKey) return;
         event.preventDefault();
-        location.replace(link.href); // so that "back" leads to the results, not through all that was looked at
+        this.replaceBy(link.hash);
       });
       return el("li", {}, link);
     };

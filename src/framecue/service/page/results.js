@@ -11,9 +11,9 @@ import { emptyIndex, trouble } from "./states.js";
 const MOST = 200;
 
 export class Results {
-  /** `box` holds the example file; `onShown({moments, version})` hears of every new list. */
-  constructor(box) {
-    this.box = box;
+  /** `box` holds the example file; `onLost()` hears of a server that does not answer. */
+  constructor(box, onLost) {
+    Object.assign(this, { box, onLost });
     this.section = byId("results");
     this.body = byId("results-body");
     this.moments = [];
@@ -78,6 +78,7 @@ export class Results {
     Object.assign(this, { shown: null, moments: [], failed: error.status === 0 || error.status >= 500 });
     this.head("", "");
     this.put(trouble(error, () => this.load(search)));
+    if (error.status === 0) this.onLost();
   }
 
   wait(search) {
@@ -93,23 +94,30 @@ export class Results {
     else if (q || like || file) this.fillMoments(await findMoments(search, file, signal), search);
     else this.fillVideos(await listVideos(search, signal), search);
     this.failed = false;
-    this.version = this.status?.version ?? null;
+    this.remember(this.status);
+  }
+
+  /** What the index was when these results were made. */
+  remember(status) {
+    this.version = status?.version ?? null;
+    this.numVideos = status?.num_videos ?? null;
   }
 
   fillMoments(found, search) {
     this.moments = found.moments;
     const matching = found.moments.filter((moment) => moment.score >= found.min_score);
     const others = found.moments.filter((moment) => moment.score < found.min_score);
+    const asked = search.example ?? found.query;
     const about = `${format.count(found.num_videos, "video")} searched in ${format.took(found.took_seconds)}${found.exact ? "" : ", approximately"}`;
     if (!found.moments.length) {
-      this.head(`Nothing to search for “${found.query}”`, "No video passes these filters.");
+      this.head(`Nothing to search for “${asked}”`, "No video passes these filters.");
       return this.put(this.noVideos(search));
     }
     const title = found.nothing_matches
-      ? `Nothing here matches “${found.query}”, the nearest are:`
-      : `${format.count(matching.length, "moment")} for “${found.query}”`;
+      ? `Nothing here matches “${asked}”, the nearest are:`
+      : `${format.count(matching.length, "moment")} for “${asked}”`;
     this.head(title, about);
-    const grid = (moments, weak) => el("ol", { class: "grid" }, moments.map((moment) => momentCard(moment, { href: this.linkTo(moment), weak })));
+    const grid = (moments, weak) => el("ol", { class: "grid", role: "list" }, moments.map((moment) => momentCard(moment, { href: this.linkTo(moment), weak })));
     const parts = [];
     if (matching.length) parts.push(grid(matching, false));
     if (matching.length && others.length) parts.push(el("h2", { class: "divider" }, "Less likely"));
@@ -133,9 +141,9 @@ export class Results {
       return this.put(this.noVideos(search));
     }
     this.head(filtered ? `${format.count(found.total, "video")} with these filters` : format.count(found.total, "video"),
-      "Describe what should be seen, in plain words, to find the moments in them.");
+      "Describe what should be seen, in plain words, and get the moments.");
     const cards = found.videos.map((video) => videoCard(video, { href: videoHash(video.video_id) }));
-    this.put(el("ol", { class: "grid" }, cards), this.more(found.videos.length, search, "videos", found.total));
+    this.put(el("ol", { class: "grid", role: "list" }, cards), this.more(found.videos.length, search, "videos", found.total));
   }
 
   noVideos(search) {

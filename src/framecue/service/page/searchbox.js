@@ -86,15 +86,17 @@ export class SearchBox {
   }
 
   showFile() {
-    const name = this.file.data.name;
-    this.fillChip(name, null);
-    byId("stretch").hidden = this.file.data.type.startsWith("image/");
+    const { data } = this.file;
+    if (this.shownFile === data && !this.chip.hidden) return;
+    this.shownFile = data;
+    this.fillChip(data.name, null);
+    byId("stretch").hidden = data.type.startsWith("image/");
     for (const [id, value] of [["stretch-start", this.file.start], ["stretch-end", this.file.end]]) byId(id).value = value ?? "";
-    if (!this.file.data.type.startsWith("image/")) return;
-    createImageBitmap(this.file.data, { resizeHeight: 56, resizeQuality: "medium" }).then((picture) => {
+    if (!data.type.startsWith("image/")) return;
+    createImageBitmap(data, { resizeHeight: 56, resizeQuality: "medium" }).then((picture) => {
       const canvas = el("canvas", { width: picture.width, height: picture.height });
       canvas.getContext("2d").drawImage(picture, 0, 0);
-      if (this.file?.data.name === name) this.chip.prepend(canvas);
+      if (this.file?.data === data) this.chip.querySelector(".name").before(canvas);
     }, () => {}); // no picture that this browser can read: its name is enough
   }
 
