@@ -137,8 +137,7 @@ def _progress() -> "Iterator[OnProgress]":
     with progress_bars() as bars:
 
         def show(state: "BuildProgress") -> None:
-            left = "" if state.seconds_left is None else f", {_clock(state.seconds_left)} left"
-            bars.phase("videos", state.videos_done, state.num_videos, f"{state.rate:.1f} x real time{left}")
+            bars.phase("videos", state.videos_done, state.num_videos, f"{state.rate:.1f} x real time")
 
         yield show
 
