@@ -101,6 +101,7 @@ def docs_page(openapi: dict[str, Any]) -> str:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>framecue: the service</title>'
         '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
+        '<link rel="icon" href="/static/icon.svg">'
         f"<h1>{escape(openapi['info']['title'])}</h1><p>{escape(openapi['info'].get('description', ''))}</p>"
         '<p>The same for programs: <a href="/openapi.json">openapi.json</a></p>'
         f"{routes}<h2>Answers</h2>{schemas}</html>"

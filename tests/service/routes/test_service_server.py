@@ -16,15 +16,13 @@ from routes_help import TOKEN, error_of
 
 START_SECONDS = 90
 
-RUN = "from framecue.cli.main import VERBS, main; VERBS.setdefault('serve', ''); main()"
-
 
 class Server:
     """`framecue serve`, and what it says."""
 
     def __init__(self, *options: str, **environment: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, "serve", *options],
+            [sys.executable, "-m", "framecue.cli.main", "serve", *options],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
@@ -175,8 +173,9 @@ def test_a_writer_beside_the_server(own, tmp_path):
         assert running.end() == 0
 
 
-def test_it_ends_soon_though_clients_are_connected(painted_index):
-    running = Server("--index", str(painted_index), "--port", "0").started()
+def test_the_demo_is_served_and_ends_soon_though_clients_are_connected(painted_index):
+    running = Server("--demo", "--out", str(painted_index.parent), "--port", "0").started()
+    assert httpx.get(f"{running.url}/api/status").json()["num_videos"] == 3
     host, port = running.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as idle:
         idle.sendall(b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n")
