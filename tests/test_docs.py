@@ -15,7 +15,10 @@ from framecue.cli.main import VERBS, app
 from framecue.datasets.world import write_untrimmed, write_world
 
 ROOT = Path(__file__).parents[1]
-NESTED = ("recognition", "localization", "efficient-prompt", "detections", "proposals", "check")
+NESTED = (
+    *("recognition", "localization", "retrieval", "efficient-prompt", "detections", "proposals", "moments", "check"),
+    *("add", "remove", "refresh", "status"),
+)
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -77,12 +80,24 @@ def test_readme_runs(tmp_path, monkeypatch):
     (tmp_path / "footage").symlink_to(tmp_path / "world")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     ours = [words[1:] for words in command_lines(ROOT / "README.md") if words[0] == "framecue"]
-    verbs = ["classify", "train", "classify", "train", "localize", "train", "localize", "score"]
+    verbs = [
+        "classify",
+        "train",
+        "classify",
+        "train",
+        "localize",
+        "train",
+        "localize",
+        "score",
+        "index",
+        "search",
+        "train",
+    ]
     assert [words[0] for words in ours] == verbs
     for words in ours:
         if words[0] == "train":
             words = [*words, "train.iterations=4", "train.batch_size=4", "train.validate_every=2"]
-        elif "--labels" in words:
+        elif "--labels" in words or words[0] == "index":
             words = [*words, "--backbone", "tiny"]
         command = [sys.executable, "-m", "framecue.cli.main", *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -95,3 +110,4 @@ def test_readme_runs(tmp_path, monkeypatch):
     found = json.loads((tmp_path / "found.json").read_text())["results"]
     assert set(found) == {path.stem for path in (tmp_path / "untrimmed").rglob("*.mp4")}
     assert list((tmp_path / "pictures").glob("*.svg"))
+    assert list((tmp_path / "found").glob("*.mp4"))
