@@ -101,10 +101,15 @@ def recall(found: list[list[Any]], truth: list[list[Any]]) -> float:
 
 
 def make_queries(world: World, count: int) -> np.ndarray:
+    """Stored vectors from ten places of the world, with noise."""
     rng = np.random.default_rng(2)
-    first = rng.integers(0, max(1, world.num_videos // VIDEOS_PER_COMMIT)) * VIDEOS_PER_COMMIT
-    items = world.block(int(first), min(int(first) + VIDEOS_PER_COMMIT, world.num_videos))
-    stored = np.stack([items[i].vectors[rng.integers(MOMENTS)] for i in rng.integers(0, len(items), count)])
+    firsts = np.arange(0, world.num_videos, VIDEOS_PER_COMMIT)
+    parts = []
+    for first in rng.choice(firsts, min(10, len(firsts)), replace=False).tolist():
+        items = world.block(first, min(first + VIDEOS_PER_COMMIT, world.num_videos))
+        chosen = rng.integers(0, len(items), -(-count // 10))
+        parts += [items[place].vectors[rng.integers(MOMENTS)] for place in chosen]
+    stored = np.stack(parts)[:count]
     noise = rng.standard_normal(stored.shape, dtype=np.float32) * (NOISE / np.sqrt(world.embed_dim))
     return unit(stored + noise)
 
@@ -282,7 +287,8 @@ def markdown(report: dict[str, Any]) -> str:
     mib = 2**20
     exact = next(float(row["p50"]) for row in report["asked"] if row["asked"] == "exact")
     lines = [
-        f"{report['rows']:,} moments x {report['embed_dim']}, load average at the start {report['load'][0]:.1f}",
+        f"{report['rows']:,} moments x {report['embed_dim']}, load average {report['load'][0]:.1f} at the start, "
+        f"{report['load_after'][0]:.1f} at the end",
         "",
         "| step | s | MiB on disk | peak MiB |",
         "| --- | --- | --- | --- |",
@@ -341,6 +347,7 @@ def main() -> None:
         *report["asked"], report["opened"] = in_process(ask, folder, size, queries, truth.names())
         report["meanwhile"] = ask_meanwhile(folder, size, options.steps)
         print(f"  meanwhile: {report['meanwhile']}", flush=True)
+        report["load_after"] = os.getloadavg()
     finally:
         shutil.rmtree(root, ignore_errors=True)
     print(markdown(report))

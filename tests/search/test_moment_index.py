@@ -1,5 +1,6 @@
 """The moment index: what was added comes back, exact search is exact, and plain words when something is wrong."""
 
+import math
 import os
 import shutil
 from dataclasses import replace
@@ -159,12 +160,27 @@ def test_some_videos_can_be_left_out(index: MomentIndex) -> None:
 def test_the_background_is_the_same_each_time_and_spread_over_all(index: MomentIndex) -> None:
     items = [make_video(seed) for seed in range(40)]
     index.add(items)
-    everything = np.concatenate([item.vectors for item in items]).astype(np.float16).astype(np.float32)
-    np.testing.assert_array_equal(index.background(1000), everything)
-    some = index.background(20)
-    np.testing.assert_array_equal(some, MomentIndex.open(index.path).background(20))
-    places = [int(np.argmax(everything @ vector)) // 5 for vector in some]
-    assert len(set(places)) == 20
+    stored = {item.video.video_id: item.vectors.astype(np.float16).astype(np.float32) for item in items}
+    everything = index.background(1000)
+    assert sorted(map(tuple, everything)) == sorted(tuple(row) for rows in stored.values() for row in rows)
+    for count, per_video in ((20, 1), (80, 2), (70, 2)):
+        some = index.background(count)
+        assert some.shape == (count, DIM)
+        np.testing.assert_array_equal(some, MomentIndex.open(index.path).background(count))
+        owners = [next(name for name, rows in stored.items() if (rows == vector).all(axis=1).any()) for vector in some]
+        assert len(set(owners)) == math.ceil(count / per_video)
+    before = index.background(20)
+    index.add([make_video(99)])
+    after = index.background(20)
+    assert sum((after == vector).all(axis=1).any() for vector in before) >= 19
+
+
+def test_the_background_of_long_and_short_videos(index: MomentIndex) -> None:
+    index.add([make_video(0, num_moments=300), make_video(1, num_moments=1), make_video(2, num_moments=2)])
+    assert index.background(50).shape == (50, DIM)
+    assert index.background(303).shape == (303, DIM)
+    assert index.background(10**6).shape == (303, DIM)
+    assert index.background(0).shape == (0, DIM)
 
 
 def test_dates_keep_their_instant_and_paths_their_bytes(index: MomentIndex) -> None:

@@ -24,7 +24,7 @@ class IndexSettings:
 
     exact_below: int = 100_000
     stale_fraction: float = 0.1
-    recall_target: float = 0.97
+    recall_target: float = 0.98
     memory_bytes: int = 2**30
 
 

@@ -1,12 +1,14 @@
 """What one version of an index knows of its videos, and which of them a filter lets through."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from framecue.errors import MomentIndexError
 from framecue.search.filters import Condition, Filter, as_utc, metadata_test, path_test, type_name
@@ -22,23 +24,14 @@ class Catalog:
     def __init__(self, videos: Any) -> None:
         self._table = videos.combine_chunks()
         self.keys: npt.NDArray[np.int64] = self._table.column("key").to_numpy()
-        self.sorted_keys: npt.NDArray[np.int64] = np.sort(self.keys)
+        self._by_key = np.argsort(self.keys)
+        self.sorted_keys: npt.NDArray[np.int64] = self.keys[self._by_key]
         self.durations: npt.NDArray[np.float64] = self._table.column("duration_seconds").to_numpy()
         self.num_moments: npt.NDArray[np.int64] = self._table.column("num_moments").to_numpy()
         self._selected: dict[str, npt.NDArray[np.int64]] = {}
 
     def __len__(self) -> int:
         return len(self.keys)
-
-    @cached_property
-    def positions(self) -> dict[str, int]:
-        """Where each video_id is."""
-        return {video_id: position for position, video_id in enumerate(self._column("video_id"))}
-
-    @cached_property
-    def position_of_key(self) -> dict[int, int]:
-        """Where the video of each key is."""
-        return {key: position for position, key in enumerate(self.keys.tolist())}
 
     @cached_property
     def metadata(self) -> list[dict[str, MetadataValue]]:
@@ -56,6 +49,15 @@ class Catalog:
     @cached_property
     def _dates_us(self) -> npt.NDArray[np.int64]:
         return np.asarray(self._table.column("date").to_numpy()).astype("datetime64[us]").astype(np.int64)
+
+    def find(self, video_ids: Iterable[str]) -> list[int | None]:
+        """Where each of these videos is, None where it is not."""
+        wanted = pa.array(list(video_ids), pa.string())
+        return cast(list[int | None], pc.index_in(wanted, value_set=self._table.column("video_id")).to_pylist())
+
+    def places(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Where the video of each key is; all of them are there."""
+        return self._by_key[np.searchsorted(self.sorted_keys, keys)]
 
     def video(self, position: int) -> IndexedVideo:
         row = {name: self._table.column(name)[position].as_py() for name in self._table.column_names}
@@ -76,7 +78,7 @@ class Catalog:
             MomentIndexError: a condition names a column that no video has, or a value of another type.
         """
         keys = self.sorted_keys if where is None else self._select(where)
-        places = [self.positions[video_id] for video_id in exclude if video_id in self.positions]
+        places = [place for place in self.find(exclude) if place is not None]
         return keys if not places else np.setdiff1d(keys, self.keys[places], assume_unique=True)
 
     def _select(self, where: Filter) -> npt.NDArray[np.int64]:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from framecue.errors import MomentIndexError
 
+LOCK_FILE = "writer.lock"
+
 
 class WriterLock:
     """The lock of one folder. The kernel releases it when its holder dies, so that none is ever stuck."""

@@ -18,7 +18,7 @@ from framecue.search.binding import Binding, check_binding, mismatch
 from framecue.search.blocks import Candidates
 from framecue.search.catalog import Catalog, same_description
 from framecue.search.filters import Filter
-from framecue.search.lock import WriterLock
+from framecue.search.lock import LOCK_FILE, WriterLock
 from framecue.search.lookup import Snapshot, find
 from framecue.search.neighbours import NEIGHBOURS_FOLDER, build, drop_neighbours
 from framecue.search.reader import SnapshotReader
@@ -31,6 +31,7 @@ from framecue.search.rows import (
     to_table,
     video_rows,
 )
+from framecue.search.sample import draw_sample
 from framecue.search.table import TABLE_FOLDER, MomentTable, folder_bytes, has_table
 from framecue.search.trouble import table_errors
 from framecue.types import IndexedVideo, MetadataValue
@@ -52,7 +53,7 @@ class MomentIndex:
 
     def __init__(self, table: MomentTable, settings: IndexSettings) -> None:
         self._table, self.settings = table, settings
-        self._lock = WriterLock(table.folder / "writer.lock")
+        self._lock = WriterLock(table.folder / LOCK_FILE)
         self._neighbours_folder = table.folder / NEIGHBOURS_FOLDER
         self._reader = SnapshotReader(table, self._neighbours_folder, settings)
 
@@ -67,9 +68,13 @@ class MomentIndex:
         """
         folder = Path(path)
         check_binding(binding)
-        if has_table(folder):
-            raise MomentIndexError(f"Moment index {folder} is there already; open it, or name another folder.")
-        return cls(MomentTable.create(folder, binding), settings or IndexSettings())
+        has_table(folder)
+        with table_errors(folder, "created"):
+            folder.mkdir(parents=True, exist_ok=True)
+        with WriterLock(folder / LOCK_FILE).hold():
+            if has_table(folder):
+                raise MomentIndexError(f"Moment index {folder} is there already; open it, or name another folder.")
+            return cls(MomentTable.create(folder, binding), settings or IndexSettings())
 
     @classmethod
     def open(
@@ -122,8 +127,7 @@ class MomentIndex:
             return
         with self.writing():
             snapshot = self._reader.latest()
-            positions = [snapshot.catalog.positions.get(item.video.video_id) for item in items]
-            old = [int(snapshot.catalog.keys[position]) for position in positions if position is not None]
+            old = _keys(snapshot.catalog, [item.video.video_id for item in items])
             rows = to_table(items, snapshot.view.dataset.schema)
             self._table.commit(snapshot.view, rows, replaced=old)
             if self._table.is_scattered() or self._outgrown(_GROWTH_IN_BLOCK):
@@ -137,7 +141,6 @@ class MomentIndex:
         """
         for video_id, video in videos.items():
             check_video(video)
-            check_metadata(video.metadata, f"video {video.path}")
             if video.video_id != video_id:
                 raise MomentIndexError(f"Video {video.path} cannot take the place of one with another content.")
         with self.writing():
@@ -162,8 +165,7 @@ class MomentIndex:
         """Removes videos with all their moments in one atomic commit; says how many of these there were."""
         with self.writing():
             snapshot = self._reader.latest()
-            positions = {snapshot.catalog.positions.get(video_id) for video_id in video_ids} - {None}
-            keys = [int(snapshot.catalog.keys[position]) for position in positions if position is not None]
+            keys = _keys(snapshot.catalog, video_ids)
             if keys:
                 self._table.commit(snapshot.view, None, replaced=keys)
             return len(keys)
@@ -171,8 +173,8 @@ class MomentIndex:
     def videos(self, where: Filter | None = None) -> list[IndexedVideo]:
         """All videos that pass, in the order of their paths."""
         catalog = self._reader.latest().catalog
-        places = (catalog.position_of_key[key] for key in catalog.select(where).tolist())
-        return sorted((catalog.video(place) for place in places), key=lambda video: (str(video.path), video.video_id))
+        found = (catalog.video(place) for place in catalog.places(catalog.select(where)).tolist())
+        return sorted(found, key=lambda video: (str(video.path), video.video_id))
 
     def video(self, video_id: str) -> IndexedVideo:
         """
@@ -239,18 +241,18 @@ class MomentIndex:
         return self._reading(ask, level)
 
     def background(self, n: int = 1000) -> npt.NDArray[np.float32]:
-        """Vectors of `n` moments (or all, where there are fewer), evenly spread over the table: [n, D], the same each
-        time for one version."""
+        """A sample of `n` moments, or all where there are fewer, spread evenly over videos and over each one's time.
+
+        The videos are those with the lowest keys, which are hashes, so that it is the same each time for one version,
+        is little changed by a few videos that come or go, and few videos are read.
+
+        Returns:
+            [n, D].
+        """
 
         def read(snapshot: Snapshot) -> npt.NDArray[np.float32]:
-            total = snapshot.view.num_moments
-            wanted = np.linspace(0, total - 1, min(n, total)).round().astype(np.int64)
-            parts, start = [np.zeros((0, self.binding.embed_dim), dtype=np.float32)], 0
-            for batch in snapshot.view.batches("moment"):
-                inside = wanted[(wanted >= start) & (wanted < start + len(batch))] - start
-                parts.append(batch.vectors[inside].astype(np.float32))
-                start += len(batch)
-            return np.concatenate(parts)
+            counts = snapshot.catalog.num_moments[snapshot.catalog.places(snapshot.catalog.sorted_keys)]
+            return draw_sample(snapshot.view, snapshot.catalog.sorted_keys, counts, n).astype(np.float32)
 
         return self._reading(read)
 
@@ -334,9 +336,10 @@ class MomentIndex:
         self._table.commit(snapshot.view, rows, replaced=keys.tolist(), only_videos=True)
 
     def _position(self, catalog: Catalog, video_id: str) -> int:
-        if video_id not in catalog.positions:
+        [place] = catalog.find([video_id])
+        if place is None:
             raise MomentIndexError(f"Moment index {self.path} has no video {video_id!r:.80}; it may have been removed.")
-        return catalog.positions[video_id]
+        return place
 
     def _checked(self, queries: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         queries = np.atleast_2d(np.ascontiguousarray(queries, dtype=np.float32))
@@ -357,6 +360,11 @@ class MomentIndex:
                 return retrying(lambda: read(self._reader.latest(level)))
 
 
+def _keys(catalog: Catalog, video_ids: Iterable[str]) -> list[int]:
+    """Of those of the videos that are there."""
+    return sorted({int(catalog.keys[place]) for place in catalog.find(video_ids) if place is not None})
+
+
 def _hits(best: Candidates, catalog: Catalog, level: str) -> list[list[Hit]]:
     hits = []
     for scores, keys, starts, ends in zip(best.scores, best.keys, best.starts, best.ends, strict=True):
@@ -364,7 +372,7 @@ def _hits(best: Candidates, catalog: Catalog, level: str) -> list[list[Hit]]:
         for score, key, start, end in zip(scores.tolist(), keys.tolist(), starts.tolist(), ends.tolist(), strict=True):
             if key < 0:
                 continue
-            video = catalog.video(catalog.position_of_key[key])
+            video = catalog.video(int(catalog.places(np.array([key]))[0]))
             if level == "video":
                 start, end = 0.0, video.duration_seconds
             found.append(Hit(video, start, end, min(1.0, max(-1.0, score))))

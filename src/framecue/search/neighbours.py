@@ -127,7 +127,7 @@ class Neighbours:
 def build(folder: Path, view: TableView, *, table_id: str, recall_target: float) -> Stamp:
     """Makes the structure of all moments of a version and puts it in the place of the one there.
 
-    Memory is that of all vectors in float16, and of the training sample in float32.
+    Memory is up to three times that of all vectors in float16.
 
     Raises:
         MomentIndexError: the disk is full or cannot be written; a structure that was there is kept.
@@ -138,6 +138,7 @@ def build(folder: Path, view: TableView, *, table_id: str, recall_target: float)
     try:
         sample, queries = _draw(view, num_cells)
         index = _trained(sample, num_cells)
+        del sample
         spans = _fill(index, view)
         num_probes, recall = _tune(index, queries, recall_target)
         path = folder / f"{name}.faiss"
@@ -231,7 +232,8 @@ def _draw(view: TableView, num_cells: int) -> tuple[npt.NDArray[np.float32], npt
         inside = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, start + len(batch))] - start
         parts.append(batch.vectors[inside].astype(np.float32))
         start += len(batch)
-    vectors = rng.permutation(np.concatenate(parts))
+    vectors = np.concatenate(parts)
+    rng.shuffle(vectors)
     held_out = vectors[:_NUM_QUERIES]
     noise = rng.standard_normal(held_out.shape, dtype=np.float32) * (_QUERY_NOISE / math.sqrt(held_out.shape[1]))
     queries = held_out + noise

@@ -24,6 +24,7 @@ TABLE_FOLDER = "moments.lance"
 _ROWS_PER_FRAGMENT = 65536
 """Compaction rewrites incomplete fragments: enough rows to be few files, few enough to be cheap."""
 _MAX_SMALL_PIECES = 32
+_READ_AHEAD_BYTES = 64 * 2**20
 _ROWS_PER_BATCH = 16384
 _MAX_KEYS_IN_FILTER = 4096
 
@@ -87,6 +88,8 @@ class TableView:
                 filter=rows,
                 fragments=[pieces[fragment_id]],
                 batch_size=_ROWS_PER_BATCH,
+                batch_readahead=2,
+                io_buffer_size=_READ_AHEAD_BYTES,
                 scan_in_order=True,
             )
             for batch in scanner.to_batches():
@@ -108,7 +111,6 @@ class MomentTable:
     def create(cls, folder: Path, binding: Binding) -> "MomentTable":
         schema = table_schema(binding)
         with table_errors(folder, "created"):
-            folder.mkdir(parents=True, exist_ok=True)
             return cls(folder, lance.write_dataset(schema.empty_table(), _uri(folder), schema=schema, mode="create"))
 
     @classmethod
