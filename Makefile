@@ -48,6 +48,7 @@ bench: $(VENV)/.installed  ## speed against the plain paths, as ratios in one ru
 	$(BIN)/python benchmarks/many_runs.py --threads 1
 	$(BIN)/python benchmarks/scorers.py
 	$(BIN)/python benchmarks/long_video.py
+	$(BIN)/python benchmarks/moment_index.py
 
 wheel: $(VENV)/.installed-dev  ## build the wheel into dist/
 	$(BIN)/pip wheel $(PIP_QUIET) --no-deps --wheel-dir dist .
