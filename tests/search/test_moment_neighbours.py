@@ -16,7 +16,7 @@ from framecue.search import Filter, IndexSettings, MomentIndex, VideoVectors
 from framecue.search import neighbours as neighbours_module
 from framecue.search.neighbours import cells_for
 
-SMALL = IndexSettings(exact_below=200)
+SMALL = IndexSettings(exact_below=200, recall_target=0.97)
 
 
 def make_index(

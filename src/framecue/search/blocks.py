@@ -8,6 +8,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from framecue.search.rows import is_among
 from framecue.search.table import VectorBatch
 
 _MAX_THREADS: int = faiss.omp_get_max_threads()
@@ -132,13 +133,6 @@ class Block:
         share_threads(len(queries))
         scores, rows = self._index.search(queries, min(top_k, count), params=parameters)
         return Candidates.of(scores, rows, self.spans)
-
-
-def is_among(keys: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which of the keys are among the others, which increase."""
-    if not len(others):
-        return np.zeros(len(keys), dtype=bool)
-    return others[np.minimum(np.searchsorted(others, keys), len(others) - 1)] == keys
 
 
 def share_threads(num_queries: int) -> None:

@@ -52,24 +52,29 @@ class Catalog:
 
     def find(self, video_ids: Iterable[str]) -> list[int | None]:
         """Where each of these videos is, None where it is not."""
-        wanted = pa.array(list(video_ids), pa.string())
-        return cast(list[int | None], pc.index_in(wanted, value_set=self._table.column("video_id")).to_pylist())
+        wanted, there = list(video_ids), self._table.column("video_id")
+        if len(wanted) == 1:  # without a table of all that are there
+            return [place if (place := pc.index(there, wanted[0]).as_py()) >= 0 else None]
+        return cast(list[int | None], pc.index_in(pa.array(wanted, pa.string()), value_set=there).to_pylist())
 
     def places(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Where the video of each key is; all of them are there."""
         return self._by_key[np.searchsorted(self.sorted_keys, keys)]
 
-    def video(self, position: int) -> IndexedVideo:
-        row = {name: self._table.column(name)[position].as_py() for name in self._table.column_names}
-        return IndexedVideo(
-            video_id=row["video_id"],
-            path=stored_path(row["path"], row["path_bytes"]),
-            size_bytes=row["size_bytes"],
-            mtime_ns=row["mtime_ns"],
-            duration_seconds=row["duration_seconds"],
-            date=row["date"],
-            metadata=json.loads(row["metadata"]),
-        )
+    def videos(self, places: npt.NDArray[np.int64]) -> list[IndexedVideo]:
+        """What is known of the videos at these places."""
+        return [
+            IndexedVideo(
+                video_id=row["video_id"],
+                path=stored_path(row["path"], row["path_bytes"]),
+                size_bytes=row["size_bytes"],
+                mtime_ns=row["mtime_ns"],
+                duration_seconds=row["duration_seconds"],
+                date=row["date"],
+                metadata=json.loads(row["metadata"]),
+            )
+            for row in self._table.take(places).to_pylist()
+        ]
 
     def select(self, where: Filter | None, exclude: Collection[str] = ()) -> npt.NDArray[np.int64]:
         """Keys of the videos that pass, increasing; the same array for the same filter.

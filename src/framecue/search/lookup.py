@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from framecue.search.blocks import Block, Candidates, blocks_of, is_among
+from framecue.search.blocks import Block, Candidates, blocks_of
 from framecue.search.catalog import Catalog
 from framecue.search.neighbours import Neighbours
+from framecue.search.rows import is_among
 from framecue.search.table import TableView
 
 Keys = npt.NDArray[np.int64]

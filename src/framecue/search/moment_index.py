@@ -154,7 +154,7 @@ class MomentIndex:
         """
         with self.writing():
             catalog = self._reader.latest().catalog
-            videos = {video_id: catalog.video(self._position(catalog, video_id)) for video_id in metadata}
+            videos = dict(zip(metadata, catalog.videos(self._places(catalog, metadata)), strict=True))
             for video_id, video in videos.items():
                 check_metadata(metadata[video_id], f"video {video.path}")
             self._describe(
@@ -173,7 +173,7 @@ class MomentIndex:
     def videos(self, where: Filter | None = None) -> list[IndexedVideo]:
         """All videos that pass, in the order of their paths."""
         catalog = self._reader.latest().catalog
-        found = (catalog.video(place) for place in catalog.places(catalog.select(where)).tolist())
+        found = catalog.videos(catalog.places(catalog.select(where)))
         return sorted(found, key=lambda video: (str(video.path), video.video_id))
 
     def video(self, video_id: str) -> IndexedVideo:
@@ -182,7 +182,7 @@ class MomentIndex:
             MomentIndexError: no video with this content is in the index.
         """
         catalog = self._reader.latest().catalog
-        return catalog.video(self._position(catalog, video_id))
+        return catalog.videos(self._places(catalog, [video_id]))[0]
 
     def vectors(self, video_id: str) -> VideoVectors:
         """What is stored of one video, as it was rounded to float16.
@@ -192,12 +192,12 @@ class MomentIndex:
         """
 
         def read(snapshot: Snapshot) -> VideoVectors:
-            position = self._position(snapshot.catalog, video_id)
-            key = snapshot.catalog.keys[position : position + 1]
+            place = self._places(snapshot.catalog, [video_id])
+            key = snapshot.catalog.keys[place]
             moments = list(snapshot.view.batches("moment", key))
             whole = next(iter(snapshot.view.batches("video", key)))
             return VideoVectors(
-                snapshot.catalog.video(position),
+                snapshot.catalog.videos(place)[0],
                 np.concatenate([np.stack([batch.starts, batch.ends], axis=1) for batch in moments]),
                 np.concatenate([batch.vectors for batch in moments]).astype(np.float32),
                 whole.vectors[0].astype(np.float32),
@@ -315,31 +315,34 @@ class MomentIndex:
     def _describe(self, videos: Mapping[str, IndexedVideo]) -> None:
         snapshot = self._reader.latest()
         catalog = snapshot.catalog
-        places = {video_id: self._position(catalog, video_id) for video_id in videos}
-        places = {
-            video_id: place
-            for video_id, place in places.items()
-            if not same_description(catalog.video(place), videos[video_id])
-        }
-        if not places:
+        places = self._places(catalog, videos)
+        known = zip(videos.values(), catalog.videos(places), strict=True)
+        differs = np.array([not same_description(*pair) for pair in known], dtype=bool)
+        changed = [video for video, other in zip(videos.values(), differs, strict=True) if other]
+        if not changed:
             return
-        keys = catalog.keys[list(places.values())]
+        places = places[differs]
+        keys = catalog.keys[places]
         batches = list(snapshot.view.batches("video", keys))
         whole = {int(key): vector for batch in batches for key, vector in zip(batch.keys, batch.vectors, strict=True)}
         rows = video_rows(
-            [videos[video_id] for video_id in places],
+            changed,
             keys.tolist(),
-            catalog.num_moments[list(places.values())].tolist(),
+            catalog.num_moments[places].tolist(),
             np.stack([whole[key] for key in keys.tolist()]),
             snapshot.view.dataset.schema,
         )
         self._table.commit(snapshot.view, rows, replaced=keys.tolist(), only_videos=True)
 
-    def _position(self, catalog: Catalog, video_id: str) -> int:
-        [place] = catalog.find([video_id])
-        if place is None:
-            raise MomentIndexError(f"Moment index {self.path} has no video {video_id!r:.80}; it may have been removed.")
-        return place
+    def _places(self, catalog: Catalog, video_ids: Iterable[str]) -> npt.NDArray[np.int64]:
+        video_ids = list(video_ids)
+        found = catalog.find(video_ids)
+        for video_id, place in zip(video_ids, found, strict=True):
+            if place is None:
+                raise MomentIndexError(
+                    f"Moment index {self.path} has no video {video_id!r:.80}; it may have been removed."
+                )
+        return np.array(found, dtype=np.int64)
 
     def _checked(self, queries: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         queries = np.atleast_2d(np.ascontiguousarray(queries, dtype=np.float32))
@@ -366,15 +369,17 @@ def _keys(catalog: Catalog, video_ids: Iterable[str]) -> list[int]:
 
 
 def _hits(best: Candidates, catalog: Catalog, level: str) -> list[list[Hit]]:
+    found = best.keys >= 0
+    keys = np.unique(best.keys[found])
+    videos = dict(zip(keys.tolist(), catalog.videos(catalog.places(keys)), strict=True))
     hits = []
-    for scores, keys, starts, ends in zip(best.scores, best.keys, best.starts, best.ends, strict=True):
-        found = []
-        for score, key, start, end in zip(scores.tolist(), keys.tolist(), starts.tolist(), ends.tolist(), strict=True):
-            if key < 0:
-                continue
-            video = catalog.video(int(catalog.places(np.array([key]))[0]))
-            if level == "video":
-                start, end = 0.0, video.duration_seconds
-            found.append(Hit(video, start, end, min(1.0, max(-1.0, score))))
-        hits.append(found)
+    for scores, row_keys, starts, ends in zip(best.scores, best.keys, best.starts, best.ends, strict=True):
+        row = zip(scores.tolist(), row_keys.tolist(), starts.tolist(), ends.tolist(), strict=True)
+        hits.append([_hit(videos[key], level, score, start, end) for score, key, start, end in row if key >= 0])
     return hits
+
+
+def _hit(video: IndexedVideo, level: str, score: float, start: float, end: float) -> Hit:
+    if level == "video":
+        start, end = 0.0, video.duration_seconds
+    return Hit(video, start, end, min(1.0, max(-1.0, score)))

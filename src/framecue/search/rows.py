@@ -202,3 +202,10 @@ def _with_nulls(columns: dict[str, Any], num_rows: int, schema: Any) -> Any:
 
 def stored_path(text: str, raw: bytes | None) -> Path:
     return Path(text if raw is None else os.fsdecode(raw))
+
+
+def is_among(keys: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which of the keys are among the others, which increase."""
+    if not len(others):
+        return np.zeros(len(keys), dtype=bool)
+    return others[np.minimum(np.searchsorted(others, keys), len(others) - 1)] == keys

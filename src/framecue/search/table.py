@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,15 @@ from lance.fragment import write_fragments
 from framecue.errors import MomentIndexError
 from framecue.features.store_errors import retrying
 from framecue.search.binding import Binding, binding_from_json
-from framecue.search.rows import BINDING_KEY, FORMAT_KEY, FORMAT_VERSION, TABLE_KEY, VIDEO_COLUMNS, table_schema
+from framecue.search.rows import (
+    BINDING_KEY,
+    FORMAT_KEY,
+    FORMAT_VERSION,
+    TABLE_KEY,
+    VIDEO_COLUMNS,
+    is_among,
+    table_schema,
+)
 from framecue.search.trouble import damaged, table_errors
 
 TABLE_FOLDER = "moments.lance"
@@ -26,7 +35,9 @@ _ROWS_PER_FRAGMENT = 65536
 _MAX_SMALL_PIECES = 32
 _READ_AHEAD_BYTES = 64 * 2**20
 _ROWS_PER_BATCH = 16384
-_MAX_KEYS_IN_FILTER = 4096
+_MAX_SOUGHT = 4096
+"""Rows that are read one by one; for more, all are read."""
+_VECTOR_COLUMNS = ["key", "start_seconds", "end_seconds", "vector"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +59,26 @@ class VectorBatch:
 
 @dataclass(frozen=True, eq=False)
 class _Fragment:
-    """What is kept in memory of one piece of the table: its video rows, and whose moments are in it."""
+    """What is kept in memory of one piece of the table.
+
+    Attributes:
+        videos: its video rows.
+        row_keys: int64 [N], of all its rows in order.
+        is_video: bool [N], whether a row is one of a video, not of a moment.
+    """
 
     videos: Any
-    moment_keys: npt.NDArray[np.int64]
-    num_moments: int
+    row_keys: npt.NDArray[np.int64]
+    is_video: npt.NDArray[np.bool_]
+
+    @cached_property
+    def keys_at(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Whose rows of each level are in it, increasing."""
+        return {level: np.unique(self.row_keys[self.is_video == (level == "video")]) for level in ("moment", "video")}
+
+    @cached_property
+    def num_moments(self) -> int:
+        return int(len(self.is_video) - self.is_video.sum())
 
 
 class TableView:
@@ -74,18 +100,23 @@ class TableView:
 
     def batches(self, level: str, keys: npt.NDArray[np.int64] | None = None) -> Iterator[VectorBatch]:
         """Vectors of moments or of whole videos in the table's order, all or those of `keys`, a part at a time."""
+        if keys is not None and len(keys) <= _MAX_SOUGHT:
+            rows = self._rows(level, keys)
+            if len(rows) <= _MAX_SOUGHT:
+                if len(rows):
+                    yield _vector_batch(
+                        self.dataset.take(rows, columns=_VECTOR_COLUMNS).combine_chunks().to_batches()[0]
+                    )
+                return
         pieces = {piece.fragment_id: piece for piece in self.dataset.get_fragments()}
         for (fragment_id, _), fragment in self.fragments.items():
-            there = fragment.moment_keys if level == "moment" else fragment.videos.column("key").to_numpy()
+            there = fragment.keys_at[level]
             wanted = there if keys is None else there[np.isin(there, keys)]
             if not len(wanted):
                 continue
-            rows = "video_id IS NOT NULL" if level == "video" else "video_id IS NULL"
-            if len(wanted) < len(there) and len(wanted) <= _MAX_KEYS_IN_FILTER:
-                rows += f" AND {_among(wanted)}"
             scanner = self.dataset.scanner(
-                columns=["key", "start_seconds", "end_seconds", "vector"],
-                filter=rows,
+                columns=_VECTOR_COLUMNS,
+                filter=f"video_id IS {'NOT ' if level == 'video' else ''}NULL",
                 fragments=[pieces[fragment_id]],
                 batch_size=_ROWS_PER_BATCH,
                 batch_readahead=2,
@@ -95,6 +126,16 @@ class TableView:
             for batch in scanner.to_batches():
                 found = _vector_batch(batch)
                 yield found if len(wanted) == len(there) else found.take(np.isin(found.keys, wanted))
+
+    def _rows(self, level: str, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Positions in the whole table."""
+        found, start = [np.zeros(0, dtype=np.int64)], 0
+        for fragment in self.fragments.values():
+            if is_among(keys, fragment.keys_at[level]).any():
+                rows = np.isin(fragment.row_keys, keys) & (fragment.is_video == (level == "video"))
+                found.append(start + np.flatnonzero(rows))
+            start += len(fragment.row_keys)
+        return np.concatenate(found)
 
 
 class MomentTable:
@@ -206,8 +247,8 @@ def _read_binding(folder: Path, metadata: dict[bytes, bytes]) -> Binding:
 def _read_fragment(dataset: Any, piece: Any) -> _Fragment:
     scan = {"fragments": [piece], "scan_in_order": True}
     videos = dataset.scanner(columns=VIDEO_COLUMNS, filter="video_id IS NOT NULL", **scan).to_table()
-    keys = dataset.scanner(columns=["key"], filter="video_id IS NULL", **scan).to_table().column("key").to_numpy()
-    return _Fragment(videos, np.unique(keys), len(keys))
+    rows = dataset.scanner(columns=["key", "num_moments"], **scan).to_table()
+    return _Fragment(videos, rows.column("key").to_numpy(), rows.column("num_moments").is_valid().to_numpy())
 
 
 def _vector_batch(batch: Any) -> VectorBatch:
@@ -224,7 +265,7 @@ def _dropped(view: TableView, keys: npt.NDArray[np.int64], only_videos: bool) ->
     removed, updated = [], []
     for (fragment_id, _), fragment in view.fragments.items():
         video_keys = fragment.videos.column("key").to_numpy()
-        there = video_keys if only_videos else np.union1d(video_keys, fragment.moment_keys)
+        there = video_keys if only_videos else np.unique(fragment.row_keys)
         gone = there[np.isin(there, keys)]
         if not len(gone):
             continue
