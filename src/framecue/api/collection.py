@@ -18,7 +18,7 @@ from framecue.api.index_folder import (
 from framecue.api.index_model import IndexModel, backbone_id, make_binding
 from framecue.api.index_run import IndexSummary
 from framecue.api.index_writer import IndexWriter, OnProgress
-from framecue.api.predictor import DEFAULT_BACKBONE, Predictor, _adapter_folder, load
+from framecue.api.predictor import DEFAULT_BACKBONE, Predictor, adapter_folder, load
 from framecue.api.progress import BuildProgress, read_progress
 from framecue.api.queries import cover, read_query
 from framecue.backbone import Backbone
@@ -91,10 +91,11 @@ def open_index(
     collection = Collection(MomentIndex.open(path), settings, device=device)
     collection.model.check(adapter=adapter, backbone=backbone)
     if window_seconds not in (None, settings.window_seconds) or hop_seconds not in (None, settings.hop_seconds):
-        asked = [f"{name} {value:g} s" for name, value in (("window", window_seconds), ("hop", hop_seconds)) if value]
+        asked = (("window", window_seconds), ("hop", hop_seconds))
+        found = [f"{name} {value:g} s" for name, value in asked if value is not None]
         raise MakerMismatchError(
             f"Moment index {path} has windows of {settings.window_seconds:g} s at every {settings.hop_seconds:g} s, "
-            f"found {' and '.join(asked)}; leave that out, or name another --index."
+            f"found {' and '.join(found)}; leave that out, or name another --index."
         )
     return collection
 
@@ -111,7 +112,7 @@ def _create(
     hop = min(HOP_SECONDS, window) if hop_seconds is None else hop_seconds
     check_windows(window, hop)
     check_new_folder(folder)
-    source = None if adapter is None else _adapter_folder(adapter)
+    source = None if adapter is None else adapter_folder(adapter)
     predictor = load(source, backbone=backbone, device=device)
     if isinstance(backbone, Backbone):
         made_with = backbone.name

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from framecue.api.index_folder import ADAPTER, CollectionSettings, hash_adapter
-from framecue.api.predictor import Predictor, _adapter_folder, load
+from framecue.api.predictor import Predictor, adapter_folder, load
 from framecue.backbone import Backbone, Precision
 from framecue.errors import MakerMismatchError
 from framecue.features.extract import make_maker
@@ -102,7 +102,7 @@ class IndexModel:
             MakerMismatchError: one of these is given and is not what the index was made with.
         """
         if adapter is not None:
-            folder = _adapter_folder(adapter)
+            folder = adapter_folder(adapter)
             if hash_adapter(folder, read_card(folder)) != self._binding.adapter_hash:
                 raise self._refused(f"adapter {adapter}", "--adapter")
         if backbone is None or (

@@ -65,7 +65,7 @@ def load(
     """
     if adapter is None:
         return Predictor(_backbone(backbone or DEFAULT_BACKBONE, device, precision))
-    folder = _adapter_folder(adapter)
+    folder = adapter_folder(adapter)
     card = read_card(folder)
     frozen = _backbone(backbone or card.backbone, device, precision)
     return Predictor(frozen, load_whole_adapter(folder, frozen, card), card)
@@ -365,8 +365,12 @@ def _backbone(source: str | Path | Backbone, device: str, precision: Precision |
     return load_backbone(source, device=device, precision=precision, text_precision=precision)
 
 
-def _adapter_folder(source: str | Path) -> Path:
-    """The folder itself, or a model hub's snapshot of it."""
+def adapter_folder(source: str | Path) -> Path:
+    """The folder itself, or a model hub's snapshot of it.
+
+    Raises:
+        AdapterError: the hub does not give it.
+    """
     folder = Path(source)
     hub_like = isinstance(source, str) and source.count("/") == 1 and not source.startswith((".", "/"))
     if folder.exists() or not hub_like:

@@ -49,6 +49,15 @@ def note(line: str) -> None:
     typer.echo(printable(line), err=True)
 
 
+def clock(seconds: float, *, tenths: bool = False) -> str:
+    """h:mm:ss, or h:mm:ss.t"""
+    if not tenths:
+        whole = max(0, round(seconds))
+        return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+    count = max(0, round(10 * seconds))
+    return f"{clock(count // 10)}.{count % 10}"
+
+
 def print_json(value: Any) -> None:
     """Escapes all but ASCII, so that file names of any bytes pass through any terminal and any pipe."""
     typer.echo(json.dumps(value, indent=2))

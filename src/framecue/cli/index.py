@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from framecue.cli.common import exit_for_skipped, note, print_json, printable, progress_bars, skipped_json
+from framecue.cli.common import clock, exit_for_skipped, note, print_json, printable, progress_bars, skipped_json
 
 if TYPE_CHECKING:
     from framecue.api.collection import CollectionStatus
@@ -160,7 +160,7 @@ def _give(summary: "IndexSummary", index: Path, *, json: bool) -> None:
         )
     else:
         typer.echo(
-            f"{summary.added} videos added ({_clock(summary.total_seconds)} of video, {summary.num_moments} moments, "
+            f"{summary.added} videos added ({clock(summary.total_seconds)} of video, {summary.num_moments} moments, "
             f"{rate:.1f} x real time), {summary.unchanged} unchanged, {summary.moved} moved, "
             f"{summary.removed} removed, {summary.copies} further copies, "
             f"{len(summary.skipped)} skipped; index: {printable(index)}"
@@ -207,7 +207,7 @@ def _status_json(found: "CollectionStatus") -> dict[str, Any]:
 def _status_lines(found: "CollectionStatus") -> Iterator[tuple[str, str]]:
     held, building = found.index, found.building
     yield "index", str(held.path)
-    yield "videos", f"{held.num_videos} ({_clock(held.total_seconds)})"
+    yield "videos", f"{held.num_videos} ({clock(held.total_seconds)})"
     yield "moments", f"{held.num_moments}, of {found.window_seconds:g} s at every {found.hop_seconds:g} s"
     yield "on disk", f"{held.size_bytes / 2**20:.1f} MiB"
     recall = "" if held.recall_at_10 is None else f", recall@10 {held.recall_at_10:.3f} of exact search"
@@ -221,15 +221,9 @@ def _status_lines(found: "CollectionStatus") -> Iterator[tuple[str, str]]:
     for path in found.excluded:
         yield "left out", str(path)
     if building is not None:
-        left = "" if building.seconds_left is None else f", {_clock(building.seconds_left)} left"
+        left = "" if building.seconds_left is None else f", {clock(building.seconds_left)} left"
         yield (
             "building",
             f"{building.videos_done} of {building.num_videos} videos, {building.rate:.1f} x real time{left}; "
             f"now {building.current or 'between files'}",
         )
-
-
-def _clock(seconds: float) -> str:
-    """h:mm:ss"""
-    whole = max(0, round(seconds))
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from framecue.cli.common import exit_for_skipped, names_asked, note, printable, progress_bars
+from framecue.cli.common import clock, exit_for_skipped, names_asked, note, printable, progress_bars
 
 if TYPE_CHECKING:
     from framecue.types import AnnotatedVideo, Localization, ScoredSegment
@@ -189,14 +189,8 @@ def _print_table(answers: "Sequence[Localization]") -> None:
     """A video's name has a line of its own and labels come last: however long they are, nothing of them is cut."""
     for answer in answers:
         nothing = "" if answer.segments else f": {NONE_OF_THESE}"
-        typer.echo(f"{printable(answer.path)} ({_clock(answer.duration_seconds)}){nothing}")
+        typer.echo(f"{printable(answer.path)} ({clock(answer.duration_seconds, tenths=True)}){nothing}")
         for found in answer.segments:
-            times = f"{_clock(found.start_seconds)} - {_clock(found.end_seconds)}"
+            times = f"{clock(found.start_seconds, tenths=True)} - {clock(found.end_seconds, tenths=True)}"
             bar = "█" * round(20 * min(found.score, 1))
             typer.echo(f"  {times}  {100 * found.score:5.1f} %  {bar:20}  {printable(found.label)}")
-
-
-def _clock(seconds: float) -> str:
-    """h:mm:ss.t"""
-    tenths = max(0, round(10 * seconds))
-    return f"{tenths // 36000}:{tenths // 600 % 60:02}:{tenths // 10 % 60:02}.{tenths % 10}"

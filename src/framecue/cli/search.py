@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from framecue.cli.common import exit_for_skipped, note, print_json, printable, skipped_json
+from framecue.cli.common import clock, exit_for_skipped, note, print_json, printable, skipped_json
 
 if TYPE_CHECKING:
     from framecue.cli.search_exports import Exports
@@ -144,7 +144,7 @@ def _print_table(result: "SearchResult", *, filtered: bool) -> None:
 
 
 def _line(rank: int, moment: "Moment") -> str:
-    times = f"{clock(moment.start_seconds)} - {clock(moment.end_seconds)}"
+    times = f"{clock(moment.start_seconds, tenths=True)} - {clock(moment.end_seconds, tenths=True)}"
     bar = "█" * round(BAR_WIDTH * moment.score)
     gone = "" if moment.video.path.exists() else "  (the file has gone)"
     length = moment.end_seconds - moment.start_seconds
@@ -152,12 +152,6 @@ def _line(rank: int, moment: "Moment") -> str:
         f"{rank:3}  {times}  {100 * moment.score:5.1f} %  {bar:{BAR_WIDTH}}  {length:6.1f} s  "
         f"{printable(moment.video.path)}{gone}"
     )
-
-
-def clock(seconds: float) -> str:
-    """h:mm:ss.t"""
-    tenths = max(0, round(10 * seconds))
-    return f"{tenths // 36000}:{tenths // 600 % 60:02}:{tenths // 10 % 60:02}.{tenths % 10}"
 
 
 def _as_json(result: "SearchResult", exports: "Exports") -> dict[str, Any]:

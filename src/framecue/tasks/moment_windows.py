@@ -140,6 +140,12 @@ class Thinned:
                 self._held = self._held[::2]
                 self._stride *= 2
 
+    def passed(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """The chunks of a stream, each taken as it goes by."""
+        for chunk in chunks:
+            self.push(chunk[0])
+            yield chunk
+
     def features(self) -> Features:
         """[T', D] in order, T' at most `most`."""
         return np.stack(self._held)

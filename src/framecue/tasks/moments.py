@@ -21,7 +21,7 @@ from framecue.datasets.naming import is_text
 from framecue.errors import PromptTooLongError, UsageError, VideoError
 from framecue.features.encode import CHUNK_FRAMES, stream_video
 from framecue.models.video_text import VideoTextModel
-from framecue.tasks.moment_windows import Thinned, TimedWindow, WindowCutter, shown_at, spread_times
+from framecue.tasks.moment_windows import Thinned, TimedWindow, cut_windows, shown_at, spread_times
 from framecue.tasks.streaming import Chunk
 from framecue.video.reader import probe, read_frames
 from framecue.video.sampling import parse_sampling
@@ -110,15 +110,14 @@ class MomentEncoder:
         Raises:
             VideoError: no features, or some that are no numbers.
         """
-        cutter = WindowCutter(
-            window_seconds=self.window_seconds, hop_seconds=self.hop_seconds, num_frames=self.num_frames
-        )
         batches, thinned = _Batches(self._embed), Thinned()
-        for frame_features, pts_seconds in chunks:
-            thinned.push(frame_features)
-            for window in cutter.push(frame_features, pts_seconds):
-                batches.add(window)
-        for window in cutter.finish(duration_seconds):
+        for window in cut_windows(
+            thinned.passed(chunks),
+            duration_seconds,
+            window_seconds=self.window_seconds,
+            hop_seconds=self.hop_seconds,
+            num_frames=self.num_frames,
+        ):
             batches.add(window)
         spans, vectors = batches.finish()
         if not len(spans):

@@ -72,11 +72,6 @@ def is_msrvtt(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (*DATA_FILES, TEST_1K_A)) or any(folder.glob("MSRVTT_*.csv"))
 
 
-def is_msrvtt_data(path: Path) -> bool:
-    """Whether the file holds MSR-VTT's captions: `{"videos": [...], "sentences": [...]}`."""
-    return any(key == "sentences" for _, key, _ in read_json_items(path))
-
-
 def read_msrvtt_data(path: Path, notes: CaptionNotes) -> Iterator[RawEntry]:
     """Every caption of one file, `{"videos": [{"video_id", "split"}], "sentences": [{"video_id", "caption"}]}`.
 
