@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable
@@ -12,6 +13,8 @@ from pathlib import Path
 from framecue.files import atomic_path
 
 _ROOM_LEFT = 0.9
+_OWN_NAME = re.compile(r"\.?[0-9a-f]{64}\..*")
+"""Of the files here, and of unfinished ones; others in the folder are not this cache's to count or remove."""
 Run = Callable[[Callable[[], None]], Awaitable[None]]
 
 
@@ -102,7 +105,7 @@ class DiskCache:
         """Time of last use, size and path of each file, the longest unused first."""
         files = []
         with os.scandir(self.folder) as entries:
-            for entry in entries:
+            for entry in filter(lambda entry: _OWN_NAME.fullmatch(entry.name), entries):
                 with contextlib.suppress(FileNotFoundError):  # another server's removal
                     status = entry.stat(follow_symlinks=False)
                     files.append((status.st_mtime_ns, status.st_size, Path(entry.path)))

@@ -126,7 +126,7 @@ class Guard:
         if self._token is None and not is_loopback(_name(host)):
             return 400, f"This server answers to localhost and 127.0.0.1 alone, found Host {host[:80]!r}."
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _host_of(origin) != host.lower():
             return 403, f"Requests of pages from elsewhere are not answered, found Origin {origin[:80]!r}."
         if self._token is None or path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or self._knows_token(headers):
             return None
@@ -143,6 +143,14 @@ class Guard:
 def _name(host: str) -> str:
     """Host without its port: "[::1]:80" -> "[::1]"."""
     return re.sub(r":\d{1,5}$", "", host).lower()
+
+
+def _host_of(origin: str) -> str | None:
+    """Host and port; None where it is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _cookie(headers: Headers) -> str:

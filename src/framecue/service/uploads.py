@@ -74,17 +74,16 @@ class Uploads:
             self._rejected("busy")
             raise busy(f"{self._num_inside} uploads are being worked on; try again in a few seconds.")
         self._num_inside += 1
-        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=f"{_PREFIX}-{os.getpid()}-"))
         try:
-            yield await self._take(request, folder)
+            # The folder is made and removed in this thread: a request that is cancelled waits for no other.
+            with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}-{os.getpid()}-", ignore_cleanup_errors=True) as folder:
+                yield await self._take(request, Path(folder))
         except RefusedError as error:
             if error.reason:
                 self._rejected(error.reason)
             raise
         finally:
             self._num_inside -= 1
-            # Not in another thread: a request that is cancelled has no time to wait for one.
-            shutil.rmtree(folder, ignore_errors=True)
 
     async def _take(self, request: Request, folder: Path) -> Upload:
         limited = Request(request.scope, limited_receive(request, self._settings.max_upload_bytes))

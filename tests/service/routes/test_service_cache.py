@@ -79,10 +79,17 @@ def test_what_is_too_large_alone_is_still_given(tmp_path, counts):
 
 def test_a_folder_from_before_counts(tmp_path, counts):
     for i in range(20):
-        (tmp_path / f"{i}.jpg").write_bytes(bytes(100))
+        (tmp_path / f"{i:064x}.jpg").write_bytes(bytes(100))
     cache = make_cache(tmp_path, counts)
-    assert cache.num_bytes <= 1000
+    assert 0 < cache.num_bytes <= 1000
     assert len(list(tmp_path.iterdir())) == cache.num_bytes // 100
+
+
+def test_files_of_others_in_the_folder_are_left_alone(tmp_path, counts):
+    (tmp_path / "thesis.mp4").write_bytes(bytes(5000))
+    (tmp_path / "folder").mkdir()
+    assert make_cache(tmp_path, counts).num_bytes == 0
+    assert (tmp_path / "thesis.mp4").exists()
 
 
 def test_one_computation_for_all_who_wait(tmp_path, counts):

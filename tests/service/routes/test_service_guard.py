@@ -90,7 +90,7 @@ def test_other_names_are_not(client, host, path):
 
 
 def test_pages_from_elsewhere_cannot_ask(client, guarded):
-    for origin in ("http://evil.example", "null", "http://127.0.0.1:9"):
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:9", "http://["):
         error_of(client.get("/api/status", headers={"Origin": origin}), 403)
         error_of(client.post("/api/classify", json={}, headers={"Origin": origin}), 403)
     assert client.get("/api/status", headers={"Origin": "http://127.0.0.1"}).status_code == 200

@@ -1,5 +1,6 @@
 """Classify, localize and search by example: of videos of the index, and of files that are sent."""
 
+import errno
 import io
 import os
 import tempfile
@@ -203,6 +204,20 @@ def test_uploads_at_a_time_are_bounded(connect, painted_index, painted, tmp_path
     error_of(answer, 503)
     assert int(answer.headers["retry-after"]) > 0
     assert 'framecue_uploads_rejected_total{reason="busy"} 1.0' in client.get("/metrics").text
+
+
+def test_a_full_disk_takes_no_place_from_later_uploads(connect, painted_index, painted, tmp_path, monkeypatch):
+    client = connect(painted_index, cache_folder=tmp_path / "c", max_uploads=1)
+
+    def full(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(tempfile, "mkdtemp", full)
+        for _ in range(2):
+            line = error_of(client.post("/api/search", files=form(painted / "red.mp4")), 503)
+            assert "disk" in line
+    assert client.post("/api/search", files=form(painted / "red.mp4")).status_code == 200
 
 
 def test_jobs_are_given_up_after_their_time(connect, painted_index, painted, ids, tmp_path):
