@@ -1,10 +1,10 @@
 """/media and /thumbnails: the videos themselves, moments of them for browsers that cannot play them, and pictures."""
 
 from collections.abc import Callable
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from framecue.files import write_bytes
 from framecue.service.questions import CutQuestion, ThumbnailQuestion
 from framecue.service.refusals import RefusedError, answer, busy
-from framecue.service.schemas import VIDEO_ID
+from framecue.service.schemas import VideoId
 from framecue.service.state import Served, Service
 from framecue.service.videos import ServedFile, find_file
 from framecue.types import IndexedVideo
@@ -20,7 +20,6 @@ from framecue.video.cut import cut_video
 from framecue.video.thumbnail import thumbnail_jpeg
 
 router = APIRouter(tags=["media"])
-VideoId = Annotated[str, Path(pattern=VIDEO_ID, description="SHA-256 of the file's bytes.")]
 
 MOMENT_HEIGHT = 720
 REVALIDATED = {"Cache-Control": "private, no-cache"}
@@ -82,7 +81,7 @@ async def _moment(service: Service, video: IndexedVideo, file: ServedFile, quest
             f"found {start:g} to {end:g} s of {video.duration_seconds:.2f} s.",
         )
 
-    def write(path: FilePath) -> None:
+    def write(path: Path) -> None:
         cut_video(file.path, path, start, end, max_height=MOMENT_HEIGHT)
 
     return await _cached(service, ("moment", *file.key, round(start, 3), round(end, 3)), ".mp4", "video/mp4", write)
@@ -96,14 +95,14 @@ async def thumbnail(service: Served, video_id: VideoId, question: Annotated[Thum
     file = await service.reads.run(lambda: find_file(video, service.collection.roots))
     seconds = round(min(question.t, video.duration_seconds), 3)
 
-    def write(path: FilePath) -> None:
+    def write(path: Path) -> None:
         write_bytes(path, thumbnail_jpeg(file.path, seconds, width=question.width))
 
     return await _cached(service, ("thumbnail", *file.key, seconds, question.width), ".jpg", "image/jpeg", write)
 
 
 async def _cached(
-    service: Service, key: tuple[object, ...], suffix: str, kind: str, write: Callable[[FilePath], None]
+    service: Service, key: tuple[object, ...], suffix: str, kind: str, write: Callable[[Path], None]
 ) -> Response:
     path = await service.cache.get(key, suffix, write)
     try:

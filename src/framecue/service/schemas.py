@@ -16,35 +16,33 @@ class ErrorAnswer(BaseModel):
     error: str
 
 
-class VideoAnswer(BaseModel):
+class Video(BaseModel):
+    """What the index holds of a video."""
+
+    video_id: str
+    name: str
+    path: str
+    duration_seconds: float
+    date: str
+    metadata: dict[str, MetadataValue]
+    video_url: str
+
+
+class VideoAnswer(Video):
     """A video of the index.
 
     `playable`: browsers play it as it is; where not, ask for moments of it with `?as=mp4`. `missing`: the file is gone
     or may not be served. `changed`: it is another file than was indexed, so moments in it may be off.
     """
 
-    video_id: str
-    name: str
-    path: str
-    duration_seconds: float
-    date: str
-    metadata: dict[str, MetadataValue]
-    video_url: str
     playable: bool
     missing: bool
     changed: bool
 
 
-class ListedVideo(BaseModel):
+class ListedVideo(Video):
     """A video in a list; whether it plays is not looked up there."""
 
-    video_id: str
-    name: str
-    path: str
-    duration_seconds: float
-    date: str
-    metadata: dict[str, MetadataValue]
-    video_url: str
     thumbnail_url: str
 
 
@@ -118,6 +116,9 @@ class BuildingAnswer(BaseModel):
 
 
 class StatusAnswer(BaseModel):
+    """What the index in `folder` holds, and of what it was made."""
+
+    folder: str
     num_videos: int
     num_moments: int
     total_seconds: float

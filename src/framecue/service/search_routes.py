@@ -1,14 +1,14 @@
 """/api/search, /api/videos and /api/status: what is in the index."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from time import monotonic
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 
 from framecue.errors import VideoError
 from framecue.features.identity import path_text
-from framecue.search import Filter
 from framecue.service.questions import (
     Asked,
     CurvesQuestion,
@@ -20,21 +20,19 @@ from framecue.service.questions import (
 )
 from framecue.service.refusals import RefusedError, shown
 from framecue.service.schemas import (
-    VIDEO_ID,
     BuildingAnswer,
     CurvesAnswer,
     SearchAnswer,
     StatusAnswer,
     VideoAnswer,
+    VideoId,
     VideoList,
 )
 from framecue.service.state import Served, Service
-from framecue.service.uploads import Upload
 from framecue.service.videos import listed, moment_answer, video_answer
 from framecue.types import SearchResult
 
 router = APIRouter(prefix="/api", tags=["index"])
-VideoId = Annotated[str, Path(pattern=VIDEO_ID, description="SHA-256 of the file's bytes.")]
 
 EXAMPLE_FORM = {
     "requestBody": {
@@ -58,23 +56,11 @@ EXAMPLE_FORM = {
 @router.get("/search")
 async def search(service: Served, question: Annotated[SearchQuestion, Query()]) -> SearchAnswer:
     """The moments that a sentence describes, or that are like a video of the index; best first, other videos only."""
-    where, asked = question.filter(), question
-
-    def work() -> SearchResult:
-        if asked.like is not None:
-            return service.collection.search(
-                video=asked.like,
-                start_seconds=asked.start,
-                end_seconds=asked.end,
-                top_k=asked.top_k,
-                where=where,
-                min_score=asked.min_score,
-            )
-        return service.collection.search(asked.q, top_k=asked.top_k, where=where, min_score=asked.min_score)
-
     if question.like is not None:
         await service.video(question.like)  # an unknown one is a 404, whatever else is wrong
-    return await _timed(lambda: service.ask(service.questions, work))
+    text = None if question.like is not None else question.q
+    search = _search_of(service, question, text=text, video=question.like)
+    return await _timed(lambda: service.ask(service.questions, search))
 
 
 @router.post("/search", openapi_extra=EXAMPLE_FORM)
@@ -82,32 +68,40 @@ async def search_by_example(service: Served, request: Request) -> SearchAnswer:
     """The moments that are like an uploaded image or video, or like the part `start` to `end` of it."""
     async with service.uploads.receive(request) as upload:
         asked = from_form(Asked, upload.fields)
-        where = asked.filter()
-        if upload.is_image and (asked.start is not None or asked.end is not None):
-            raise RefusedError(422, f"{upload.name}: an image has no start and no end; leave them out.")
-
-        def work() -> SearchResult:
-            return _like_file(service, upload, asked, where)
-
-        return await _timed(lambda: service.job(request, lambda stop: work()))
+        image, video = (upload.path, None) if upload.is_image else (None, upload.path)
+        search = _search_of(service, asked, image=image, video=video)
+        try:
+            return await _timed(lambda: service.job(request, lambda stop: search()))
+        except VideoError as error:
+            raise upload.in_its_name(error) from error
 
 
-def _like_file(service: Service, upload: Upload, asked: Asked, where: Filter | None) -> SearchResult:
-    try:
-        if upload.is_image:
-            return service.collection.search(
-                image=upload.path, top_k=asked.top_k, where=where, min_score=asked.min_score
-            )
-        return service.collection.search(
-            video=upload.path,
-            start_seconds=asked.start,
-            end_seconds=asked.end,
-            top_k=asked.top_k,
-            where=where,
-            min_score=asked.min_score,
-        )
-    except VideoError as error:
-        raise upload.in_its_name(error) from error
+def _search_of(
+    service: Service,
+    asked: Asked,
+    *,
+    text: str | None = None,
+    image: Path | None = None,
+    video: str | Path | None = None,
+) -> Callable[[], SearchResult]:
+    """The search that is asked for, its filter checked already.
+
+    Raises:
+        RefusedError: 422, a condition that is none, or times beside what has none.
+    """
+    where = asked.filter()
+    if video is None and (asked.start is not None or asked.end is not None):
+        raise RefusedError(422, "A sentence and an image have no start and no end; leave them out.")
+    return lambda: service.collection.search(
+        text,
+        image=image,
+        video=video,
+        start_seconds=asked.start,
+        end_seconds=asked.end,
+        top_k=asked.top_k,
+        where=where,
+        min_score=asked.min_score,
+    )
 
 
 @router.get("/videos")
@@ -116,7 +110,7 @@ async def videos(service: Served, question: Annotated[Listing, Query()]) -> Vide
     where = question.filter()
     found = await service.ask(service.reads, lambda: service.collection.index.videos(where))
     part = found[question.offset : question.offset + question.limit]
-    return VideoList(total=len(found), videos=[listed(video, thumbnail_seconds=0.0) for video in part])
+    return VideoList(total=len(found), videos=[listed(video) for video in part])
 
 
 @router.get("/videos/{video_id}")
@@ -163,6 +157,7 @@ def _status(service: Service) -> StatusAnswer:
     found = service.collection.status()
     index, building = found.index, found.building
     return StatusAnswer(
+        folder=path_text(service.collection.folder.absolute()),
         num_videos=index.num_videos,
         num_moments=index.num_moments,
         total_seconds=index.total_seconds,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from framecue.errors import VideoError
 from framecue.features.identity import path_text
@@ -97,24 +98,30 @@ def thumbnail_url(video: IndexedVideo, seconds: float) -> str:
     return f"/thumbnails/{video.video_id}.jpg?t={seconds:.3f}"
 
 
-def listed(video: IndexedVideo, *, thumbnail_seconds: float) -> ListedVideo:
-    return ListedVideo(
-        video_id=video.video_id,
-        name=os.fsencode(video.path.name).decode("utf-8", "backslashreplace"),
-        path=path_text(video.path),
-        duration_seconds=video.duration_seconds,
-        date=video.date.isoformat(),
-        metadata=dict(video.metadata),
-        video_url=f"/media/{video.video_id}",
-        thumbnail_url=thumbnail_url(video, thumbnail_seconds),
-    )
+def _facts(video: IndexedVideo) -> dict[str, Any]:
+    """The fields of `schemas.Video`."""
+    return {
+        "video_id": video.video_id,
+        "name": os.fsencode(video.path.name).decode("utf-8", "backslashreplace"),
+        "path": path_text(video.path),
+        "duration_seconds": video.duration_seconds,
+        "date": video.date.isoformat(),
+        "metadata": dict(video.metadata),
+        "video_url": f"/media/{video.video_id}",
+    }
+
+
+def listed(video: IndexedVideo) -> ListedVideo:
+    """With its first picture."""
+    return ListedVideo(**_facts(video), thumbnail_url=thumbnail_url(video, 0.0))
 
 
 def moment_answer(moment: Moment) -> MomentAnswer:
     """With the picture of its middle, where a short action most likely is."""
     middle = (moment.start_seconds + moment.end_seconds) / 2
     return MomentAnswer(
-        **dict(listed(moment.video, thumbnail_seconds=middle)),
+        **_facts(moment.video),
+        thumbnail_url=thumbnail_url(moment.video, middle),
         start_seconds=moment.start_seconds,
         end_seconds=moment.end_seconds,
         score=moment.score,
@@ -128,10 +135,8 @@ def video_answer(video: IndexedVideo, roots: Iterable[Path]) -> VideoAnswer:
         file = find_file(video, roots)
     except RefusedError:
         file = None
-    fields = dict(listed(video, thumbnail_seconds=0.0))
-    del fields["thumbnail_url"]
     return VideoAnswer(
-        **fields,
+        **_facts(video),
         playable=file is not None and file.media_type != OTHER_MEDIA_TYPE,
         missing=file is None,
         changed=file is not None and file.changed,

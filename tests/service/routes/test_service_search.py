@@ -114,6 +114,7 @@ def test_status(client, painted, painted_index):
     assert found["num_moments"] > 3
     assert found["total_seconds"] == pytest.approx(21, abs=0.1)
     assert found["size_bytes"] > 0
+    assert found["folder"] == str(painted_index.absolute())
     assert found["neighbours"] == "exact"
     assert found["roots"] == [str(painted)]
     assert found["metadata_columns"] == {"camera": "int", "place": "str"}
@@ -145,6 +146,7 @@ def test_status(client, painted, painted_index):
         ({"q": "a", "where": ["camera=3"] * 21}, "at most 20"),
         ({"q": "a", "path": "x" * 1001}, "at most 1000 characters"),
         ({"q": "a", "limit": 3}, "Extra inputs"),
+        ({"q": "a", "start": 1}, "no start and no end"),
         ({"like": "../../etc/passwd"}, "like"),
         ({"like": "0" * 64, "start": 5, "end": 3}, "end must be after start"),
     ],
