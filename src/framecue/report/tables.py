@@ -73,7 +73,7 @@ def is_localization(table: Table) -> bool:
 def quantity(table: Table) -> str:
     """What is measured: accuracy, recall, or mAP with the word on external scores that every such figure needs."""
     if table["table"] == "retrieval":
-        return "recall"
+        return "recall from text to video (t2v) and back (v2t), median and mean rank; recall"
     return f"mAP ({table['setting']['scores']})" if is_localization(table) else "accuracy"
 
 
@@ -114,8 +114,9 @@ def _chosen(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
     return chosen
 
 
-_RETRIEVAL = {"R1": "R@1", "R5": "R@5", "R10": "R@10", "MdR": "median rank", "MnR": "mean rank"}
-_DIRECTIONS = {"t2v": "text to video", "v2t": "video to text"}
+_RETRIEVAL = {"R1": "R@1", "R5": "R@5", "R10": "R@10", "MdR": "median", "MnR": "mean"}
+_DIRECTIONS = ("t2v", "v2t")
+"""Of a table of retrieval, text to video and video to text; a terminal shows one below the other."""
 
 
 def measure_name(measure: str) -> str:
@@ -123,7 +124,7 @@ def measure_name(measure: str) -> str:
     side, _, name = measure.rpartition("/")
     if name in _RETRIEVAL:
         *group, direction = side.split("/")
-        return " ".join([*group, _DIRECTIONS[direction], _RETRIEVAL[name]])
+        return " ".join([*group, direction, _RETRIEVAL[name]])
     text = re.sub(r"top(\d)", r"top-\1", measure.removeprefix("test/")).replace("/", " ").replace("_", " ")
     return re.sub(r"\bmap\b", "mAP", text.replace("map@", "@"))
 
@@ -327,18 +328,29 @@ def print_table(table: Table, console: "Console") -> None:
     paper = paper_notes(table, shown)
     title = f"{title_of(table)}, {table['dataset']}: {quantity(table)} in %"
     console.print(title, soft_wrap=True, highlight=False, markup=False)
-    many = len(shown) > MANY_COLUMNS
-    grid = RichTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0)) if many else RichTable()
-    grid.add_column("method", overflow="fold")
-    for column in shown:
-        grid.add_column(Text(column.heading), justify="right", overflow="fold")
-    for method in methods(table):
-        grid.add_row(Text(method), *(percent_cell(table, cell(table, method, column)) for column in shown))
-        if method in paper.rows:
-            grid.add_row(Text("  published"), *map(Text, paper.rows[method]), style="dim")
-    console.print(grid)
+    for part in _side_by_side(table, shown):
+        many = len(part) > MANY_COLUMNS
+        grid = RichTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0)) if many else RichTable()
+        grid.add_column("method", overflow="fold")
+        for column in part:
+            grid.add_column(Text(column.heading), justify="right", overflow="fold")
+        for method in methods(table):
+            grid.add_row(Text(method), *(percent_cell(table, cell(table, method, column)) for column in part))
+            published = [
+                text for text, column in zip(paper.rows.get(method, ()), shown, strict=False) if column in part
+            ]
+            if any(text != NONE for text in published):
+                grid.add_row(Text("  published"), *map(Text, published), style="dim")
+        console.print(grid)
     for line in _lines_below(table, paper):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _side_by_side(table: Table, shown: list[Column]) -> list[list[Column]]:
+    """Columns that stand in one table on a terminal."""
+    if table["table"] != "retrieval":
+        return [shown]
+    return [[column for column in shown if f"{side}/" in column.measure] for side in _DIRECTIONS]
 
 
 def _lines_below(table: Table, paper: PaperNotes) -> list[str]:

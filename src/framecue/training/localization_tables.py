@@ -15,7 +15,6 @@ from framecue.config import RunConfig
 from framecue.datasets.world import NOVEL_CLASSES, UNTRIMMED_SEEN_CLASSES, write_untrimmed
 from framecue.errors import DatasetError, UsageError
 from framecue.features.extract import ExtractionProgress
-from framecue.features.identity import hash_file
 from framecue.files import write_text
 from framecue.tasks.localization_data import GROUND_TRUTH, LocalizationParts
 from framecue.tasks.localization_evaluation import system_name
@@ -31,7 +30,7 @@ from framecue.training.localization_trials import (
 )
 from framecue.training.recognition import RESULTS, RunProgress, load_run_backbone, make_folder
 from framecue.training.table_rows import WORLD
-from framecue.training.table_trials import Progress, file_name, spread
+from framecue.training.table_trials import Progress, file_hashes, file_name, spread
 from framecue.training.tables import TABLE, versions
 from framecue.training.threads import single_thread
 from framecue.types import AnnotatedVideo, Record, Skipped
@@ -135,7 +134,7 @@ def _fingerprint(trial: LocalizationTrial, stored: StoredFeatures, backbone: Bac
     wanted = config.localization
     files = {"proposals": wanted.proposals, "external": wanted.external_scores, "texts": config.data.descriptions}
     deciding["localization"] |= {"blocked": None, "proposals": None, "external_scores": None}
-    deciding["files"] = {name: path and _content(path) for name, path in files.items()}
+    deciding["files"] = {name: path and file_hashes(path) for name, path in files.items()}
     deciding["features"] = [config.features.sampling, config.features.dtype]
     deciding["backbone"] = [backbone.weights_hash, backbone.precision, backbone.text_precision]
     deciding["names"] = [parts.class_names, parts.novel_names]
@@ -146,15 +145,6 @@ def _fingerprint(trial: LocalizationTrial, stored: StoredFeatures, backbone: Bac
         ]
     deciding["ignored"] = [str(segments) for segments in parts.ignored]
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _content(path: Path) -> list[list[str]]:
-    """The files at or below a path, by name and content."""
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    try:
-        return [[file.name, hash_file(file)] for file in files]
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}); check the path.") from error
 
 
 def _run(trial: LocalizationTrial, folder: Path, backbone: Backbone, report: Progress) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from framecue.tasks.retrieval_evaluation import FROZEN
 from framecue.training.recognition import RunProgress, RunResult, load_run_backbone, make_folder
 from framecue.training.retrieval import CHOSEN, train_retrieval
 from framecue.training.table_rows import WORLD
-from framecue.training.table_trials import Progress, spread
+from framecue.training.table_trials import Progress, file_hashes, spread
 from framecue.training.tables import TABLE, versions
 from framecue.training.threads import single_thread
 
@@ -220,6 +220,7 @@ def _result(
     rows = [_row(FROZEN, name, [trial.measured[FROZEN] for trial in first], None)]
     for row, repeated in made.items():
         rows.append(_row(row, name, [t.measured[t.run.results["method"]] for t in repeated], repeated[0].config))
+    source = config.data.annotations or config.data.source
     skipped = dict.fromkeys((str(item.path), item.reason) for trial in trials for item in trial.run.skipped)
     return {
         "what": "framecue reproduce retrieval",
@@ -230,8 +231,8 @@ def _result(
                 "name": name,
                 "description": f"{protocol['num_captions']} captions against {protocol['num_videos']} videos of "
                 f"{protocol['part']}, trained on {protocol['num_train_videos']} videos",
-                "source": str(config.data.annotations or config.data.source),
-                "source_hash": None,
+                "source": str(source),
+                "source_hash": hashlib.sha256(json.dumps(file_hashes(source)).encode()).hexdigest(),
                 "num_trials": len(first),
                 "seeds": [trial.config.seed for trial in first],
             }

@@ -16,6 +16,7 @@ from framecue.config import RunConfig
 from framecue.datasets.feature_set import FeatureSet
 from framecue.datasets.trials import Protocol, Trial
 from framecue.errors import DatasetError
+from framecue.features.identity import hash_file
 from framecue.files import write_text
 from framecue.metrics.recognition import harmonic_mean, mean_and_spread, top_k_accuracy
 from framecue.models.builders import build_model
@@ -305,3 +306,12 @@ def _classes_seen(protocol: Protocol) -> list[str]:
 
 def file_name(text: str) -> str:
     return text.replace(" ", "_").replace("/", "_")
+
+
+def file_hashes(path: Path) -> list[list[str]]:
+    """The files at or below a path, by name and content."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    try:
+        return [[file.name, hash_file(file)] for file in files]
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read ({error.strerror}); check the path.") from error
