@@ -190,6 +190,17 @@ def test_hostile_names_are_indexed_found_and_moved(collection, tmp_path):
     assert collection.remove([odd]) == 5
 
 
+@pytest.mark.parametrize("name", ["[ab]*.mp4", "\udcff?.mp4", "<b>.mp4"])
+def test_an_indexed_file_of_any_name_is_not_decoded_for_a_search(collection, tmp_path, encoded, name):
+    path = write(tmp_path / "videos" / name, "red")
+    write(tmp_path / "videos" / "a.mp4", "blue")
+    collection.add([tmp_path / "videos"])
+    encoded.clear()
+    [other] = collection.search(video=path).moments
+    assert other.video.path.name == "a.mp4"
+    assert encoded == []
+
+
 def test_a_root_that_is_gone_or_empty_drops_nothing(collection, videos, tmp_path):
     other = write(tmp_path / "other" / "green.mp4", "green").parent
     collection.add([videos, other])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from framecue.errors import AdapterError
 from framecue.search import Binding, MomentIndex, VideoVectors
@@ -48,6 +49,23 @@ def test_without_one_the_rule_follows_the_index(index, tiny_backbone):
     assert rules.for_texts().center > before.center + 0.05
     assert rules.for_examples().center > examples.center
     assert IndexRules(index, lambda: encoder).for_texts() == rules.for_texts(), "the same for every process"
+
+
+def test_texts_are_encoded_once_however_often_the_index_grows(index, tiny_backbone):
+    class Counting(MomentEncoder):
+        calls = 0
+
+        def texts(self, texts):
+            Counting.calls += 1
+            return super().texts(texts)
+
+    encoder = Counting(tiny_backbone)
+    rules = IndexRules(index, lambda: encoder)
+    centers = set()
+    for number in range(1, 4):
+        add(index, number, encoder.image(Image.new("RGB", (32, 32), (80 * number, 0, 0)))[None])
+        centers.add(rules.for_texts().center)
+    assert (len(centers), Counting.calls) == (3, 1)
 
 
 @pytest.mark.parametrize("data", [{}, {"slope": 1}, MatchRule(1.0, 0.0).to_json() | {"slope": "steep"}])

@@ -64,6 +64,12 @@ def test_the_order_of_the_windows_does_not_matter(drawn, margin, random):
     assert merge_hits(*arrays(shuffled), margin=margin) == merge_hits(*arrays(drawn), margin=margin)
 
 
+@given(windows, st.floats(0, 2), st.integers(1, 5))
+@settings(max_examples=100, deadline=None)
+def test_the_most_that_are_wanted_are_the_first_of_all(drawn, margin, most):
+    assert merge_hits(*arrays(drawn), margin=margin, most=most) == merge_hits(*arrays(drawn), margin=margin)[:most]
+
+
 def test_only_windows_nearly_as_good_as_the_best_are_merged():
     spans = np.array([[0, 4], [2, 6], [4, 8], [6, 10], [8, 12], [10, 14]])
     similarities = np.array([0.1, 0.55, 0.6, 0.58, 0.2, 0.1])

@@ -1,7 +1,9 @@
 """What is asked of an index, as vectors; and answers of moments that overlap, as curves over time."""
 
 import os
+import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from framecue.errors import UsageError
-from framecue.search import MomentIndex, VideoVectors
+from framecue.errors import MomentIndexError, UsageError
+from framecue.features.identity import path_text
+from framecue.search import Filter, MomentIndex, VideoVectors
 from framecue.tasks.moments import MomentEncoder
 from framecue.tasks.streaming import CurveRecorder
 from framecue.types import ScoreCurves
@@ -104,19 +107,19 @@ def _check_segment(start_seconds: float | None, end_seconds: float | None) -> No
 
 def _stored(index: MomentIndex, video: str | Path) -> VideoVectors | None:
     """What is indexed under this id or path; None where nothing is, or the file has changed since."""
-    catalog = {item.video_id: item for item in index.videos()}
-    if isinstance(video, str) and video in catalog:
-        return index.vectors(video)
+    if isinstance(video, str):
+        with suppress(MomentIndexError):
+            return index.vectors(video)
     path = Path(os.path.abspath(video))
-    found = next((item for item in catalog.values() if item.path == path), None)
-    if found is None:
-        return None
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
-    is_same = (status.st_size, status.st_mtime_ns) == (found.size_bytes, found.mtime_ns)
-    return index.vectors(found.video_id) if is_same else None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    found = next((item for item in index.videos(Filter(path=path_text(path))) if item.path == path), None)
+    is_same = found and (status.st_size, status.st_mtime_ns) == (found.size_bytes, found.mtime_ns)
+    return index.vectors(found.video_id) if found and is_same else None
 
 
 def _part_of(stored: VideoVectors, start_seconds: float, end_seconds: float | None) -> npt.NDArray[np.float32]:

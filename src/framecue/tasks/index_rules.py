@@ -4,6 +4,9 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from framecue.errors import AdapterError
 from framecue.search import MomentIndex
 from framecue.tasks.matching import UNRELATED_TEXTS, MatchRule, example_match_rule, frozen_match_rule
@@ -27,6 +30,7 @@ class IndexRules:
         self._index, self._encoder = index, encoder
         self._lock = threading.Lock()
         self._made: dict[str, tuple[int, MatchRule]] = {}
+        self._unrelated: npt.NDArray[np.float32] | None = None
         try:
             self._learned = None if learned is None else MatchRule.from_json(learned)
         except (ValueError, TypeError) as error:
@@ -42,8 +46,10 @@ class IndexRules:
 
     def _from_unrelated(self) -> MatchRule:
         encoder = self._encoder()
+        if self._unrelated is None:  # while an index is being built, there is a new version every few seconds
+            self._unrelated = encoder.texts(UNRELATED_TEXTS)
         scale = encoder.backbone.logit_scale if encoder.model is None else 1 / encoder.model.temperature
-        return frozen_match_rule(encoder.texts(UNRELATED_TEXTS) @ self._index.background().T, scale)
+        return frozen_match_rule(self._unrelated @ self._index.background().T, scale)
 
     def _newest(self, name: str, make: Callable[[], MatchRule]) -> MatchRule:
         version = self._index.status().version

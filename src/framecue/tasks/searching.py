@@ -1,5 +1,6 @@
 """From vectors that are near a query to moments a person can watch: windows merged, scored, and put in order."""
 
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,9 @@ class Span:
     similarity: float
 
 
-def merge_hits(spans: npt.ArrayLike, similarities: npt.ArrayLike, *, margin: float) -> list[Span]:
+def merge_hits(
+    spans: npt.ArrayLike, similarities: npt.ArrayLike, *, margin: float, most: int | None = None
+) -> list[Span]:
     """Moments of one video, best first, none overlapping another; the order of the windows does not matter.
 
     The best window becomes a moment and takes in windows that touch or overlap it and are nearly as good, as long as
@@ -41,6 +44,7 @@ def merge_hits(spans: npt.ArrayLike, similarities: npt.ArrayLike, *, margin: flo
         spans: [K, 2] seconds.
         similarities: [K].
         margin: windows less similar than the best by more are not nearly as good; 0 merges only what is as good.
+        most: moments to give, the best ones; None = all. A day of video has many thousands.
     """
     times = np.asarray(spans, dtype=np.float64).reshape(-1, 2)
     values = np.asarray(similarities, dtype=np.float64)
@@ -48,7 +52,7 @@ def merge_hits(spans: npt.ArrayLike, similarities: npt.ArrayLike, *, margin: flo
     starts, ends, values = times[order, 0], times[order, 1], values[order]
     left = np.ones(len(order), dtype=bool)
     moments: list[Span] = []
-    while left.any():
+    while left.any() and len(moments) != most:
         seed = int(left.argmax())
         best = float(values[seed])
         good = left & (values >= best - margin)
@@ -103,13 +107,13 @@ def find_moments(
     if min_score is not None and not 0 <= min_score <= 1:
         raise UsageError(f"min_score must be in [0, 1], got {min_score}.")
     gatherer = _Gatherer(index, queries, top_k, NEARLY_AS_GOOD / rule.slope if merge else None)
-    num_videos, wanted = None, top_k * _HITS_PER_MOMENT
-    while True:
-        found = index.search(queries, top_k=wanted, where=where, exclude=[*exclude, *gatherer.met])
-        num_videos = found.num_videos if num_videos is None else num_videos
-        if gatherer.take(found, wanted):
-            break
+    wanted = top_k * _HITS_PER_MOMENT
+    first = found = index.search(queries, top_k=wanted, where=where, exclude=exclude)
+    exact = found.exact
+    while not gatherer.take(found, wanted):
         wanted *= 2
+        found = index.search(queries, top_k=wanted, where=where, exclude=[*exclude, *gatherer.met])
+        exact = exact and found.exact
     num_moments = index.status().num_moments
     moments = [
         Moment(
@@ -121,7 +125,7 @@ def find_moments(
         )
         for video, span in gatherer.best()
     ]
-    return SearchResult(words, moments, MATCH_SCORE if min_score is None else min_score, num_videos, found.exact)
+    return SearchResult(words, moments, MATCH_SCORE if min_score is None else min_score, first.num_videos, exact)
 
 
 class _Gatherer:
@@ -129,13 +133,16 @@ class _Gatherer:
 
     def __init__(self, index: MomentIndex, queries: Vectors, top_k: int, margin: float | None) -> None:
         self._index, self._queries, self._top_k, self._margin = index, queries, top_k, margin
-        self.met: dict[str, list[tuple[IndexedVideo, Span]]] = {}
+        self.met: set[str] = set()
+        self._moments: list[tuple[IndexedVideo, Span]] = []
+        self._similarities: list[float] = []  # of the moments, increasing
 
     def best(self) -> list[tuple[IndexedVideo, Span]]:
         """Moments in order."""
-        moments = [pair for pairs in self.met.values() for pair in pairs]
-        moments.sort(key=lambda pair: (-pair[1].similarity, str(pair[0].path), pair[1].start_seconds))
-        return moments[: self._top_k]
+        in_order = sorted(
+            self._moments, key=lambda pair: (-pair[1].similarity, str(pair[0].path), pair[1].start_seconds)
+        )
+        return in_order[: self._top_k]
 
     def take(self, found: Found, wanted: int) -> bool:
         """Merges the videos of the hits, best first; whether nothing better is left in the index."""
@@ -144,21 +151,26 @@ class _Gatherer:
             if self._knows_enough_above(hit.similarity):
                 return True
             if hit.video.video_id not in self.met:
-                self.met[hit.video.video_id] = self._moments(hit.video)
+                self._meet(hit.video)
         cut_off = [row[-1].similarity for row in found.hits if len(row) >= wanted]
         return not cut_off or self._knows_enough_above(max(cut_off))
 
     def _knows_enough_above(self, similarity: float) -> bool:
-        count = sum(span.similarity >= similarity for pairs in self.met.values() for _, span in pairs)
-        return count >= self._top_k
+        return len(self._similarities) - bisect_left(self._similarities, similarity) >= self._top_k
 
-    def _moments(self, video: IndexedVideo) -> list[tuple[IndexedVideo, Span]]:
+    def _meet(self, video: IndexedVideo) -> None:
+        """Takes the video's best moments, as many as could be among the best of all."""
+        self.met.add(video.video_id)
         try:
             stored = self._index.vectors(video.video_id)
         except MomentIndexError:
-            return []  # removed since it was found
+            return  # removed since it was found
         values = (stored.vectors.astype(np.float64) @ self._queries.astype(np.float64).T).max(axis=1)
         if self._margin is not None:
-            return [(video, span) for span in merge_hits(stored.spans, values, margin=self._margin)]
-        rows = zip(stored.spans.tolist(), values.tolist(), strict=True)
-        return [(video, Span(start, end, value)) for (start, end), value in rows]
+            spans = merge_hits(stored.spans, values, margin=self._margin, most=self._top_k)
+        else:
+            best = np.argsort(-values, kind="stable")[: self._top_k]
+            spans = [Span(float(stored.spans[row, 0]), float(stored.spans[row, 1]), float(values[row])) for row in best]
+        for span in spans:
+            self._moments.append((video, span))
+            insort(self._similarities, span.similarity)
