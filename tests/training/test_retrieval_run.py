@@ -280,3 +280,30 @@ def test_a_retrieval_adapter_classifies_by_any_labels_given(trained, tiny_backbo
     assert sum(answer.scores) == pytest.approx(1, abs=1e-5)
     with pytest.raises(framecue.FramecueError, match="give labels"):
         predictor.classify(video)
+
+
+def test_reproduce_prints_the_table_of_a_config(make_config, tmp_path):
+    import yaml
+
+    config = make_config(tmp_path / "run", train={"iterations": 2})
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json", exclude_unset=True)))
+    words = [
+        "reproduce",
+        "retrieval",
+        "--config",
+        str(path),
+        "--seeds",
+        "0",
+        "--rows",
+        "A3",
+        "--out",
+        str(tmp_path / "t"),
+    ]
+    made = CliRunner().invoke(app, [*words, "--format", "markdown"])
+    assert made.exit_code == 0, made.stderr
+    for words in ("| method | t2v R@1 | t2v R@5 |", "| frozen CLIP |", "| A3 |", "No published figure is known"):
+        assert words in made.stdout
+    page = (tmp_path / "t" / "table.html").read_text()
+    assert "Text-video retrieval" in page
+    assert {path.name for path in (tmp_path / "t").glob("table.*")} == {"table.json", "table.md", "table.html"}
