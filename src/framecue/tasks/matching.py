@@ -12,13 +12,14 @@ null texts, to the index's mean, to the second best, or all of them together; wi
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from framecue.tasks.card_rules import is_count, is_number, require, rule_from_json
 from framecue.tasks.spotting import NULL_TEXTS
 
 Array = npt.NDArray[np.float64]
@@ -72,10 +73,11 @@ class MatchRule:
     num_val: int = 0
 
     def __post_init__(self) -> None:
-        _require(_is_number(self.slope) and self.slope > 0, "slope", self, "a number above 0")
-        _require(_is_number(self.center), "center", self, "a finite number")
-        _require(isinstance(self.counts_moments, bool), "counts_moments", self, "true or false")
-        _require(type(self.num_val) is int and self.num_val >= 0, "num_val", self, "a whole number, at least 0")
+        check = partial(require, self, "match rule")
+        check(is_number(self.slope) and self.slope > 0, "slope", "a number above 0")
+        check(is_number(self.center), "center", "a finite number")
+        check(isinstance(self.counts_moments, bool), "counts_moments", "true or false")
+        check(is_count(self.num_val, low=0), "num_val", "a whole number, at least 0")
 
     def score(self, similarities: npt.ArrayLike, num_moments: int) -> Array:
         """Probability of a match in [0, 1] by cosine, the same shape; rises with it.
@@ -99,11 +101,7 @@ class MatchRule:
         Raises:
             ValueError: no mapping, a key missing or unknown, or a value outside its range.
         """
-        names = [field.name for field in dataclasses.fields(cls)]
-        if not isinstance(data, Mapping) or sorted(map(str, data)) != sorted(names):
-            found = ", ".join(map(str, data)) if isinstance(data, Mapping) else type(data).__name__
-            raise ValueError(f"match rule must be a mapping with exactly {', '.join(names)}, got {found:.200}.")
-        return cls(**data)
+        return rule_from_json(cls, data, "match rule")
 
 
 def fit_match_rule(similarities: npt.ArrayLike, truth: npt.ArrayLike) -> MatchRule:
@@ -197,12 +195,3 @@ def _regression(values: Array, matches: Array, *, steps: int = 100) -> tuple[flo
 
 def _logistic(log_odds: Array) -> Array:
     return 1 / (1 + np.exp(-np.clip(log_odds, -500, 500)))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _require(holds: bool, name: str, rule: MatchRule, expected: str) -> None:
-    if not holds:
-        raise ValueError(f"match rule: {name} must be {expected}, got {getattr(rule, name)!r}.")

@@ -6,8 +6,9 @@ temperature. Probabilities are the mean over views of softmax(logits / T), T the
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -27,6 +28,7 @@ from framecue.metrics.calibration import (
     threshold_keeping,
     top1_hits,
 )
+from framecue.tasks.card_rules import is_count, is_number, require, rule_from_json
 
 ScoreKind = Literal["max_logit", "energy", "max_probability", "margin"]
 SCORE_KINDS: tuple[ScoreKind, ...] = get_args(ScoreKind)
@@ -68,13 +70,14 @@ class RejectionRule:
     num_names: int
 
     def __post_init__(self) -> None:
-        _require(_is_number(self.temperature, 0) and self.temperature > 0, "temperature", self, "a number above 0")
-        _require(self.score in SCORE_KINDS, "score", self, f"one of {', '.join(SCORE_KINDS)}")
-        _require(_is_number(self.threshold), "threshold", self, "a finite number")
-        _require(_is_number(self.keep, 0, 1) and self.keep > 0, "keep", self, "in (0, 1]")
-        _require(self.val_auroc is None or _is_number(self.val_auroc, 0, 1), "val_auroc", self, "in [0, 1] or none")
-        _require(_is_count(self.num_val), "num_val", self, "a whole number above 0")
-        _require(_is_count(self.num_names), "num_names", self, "a whole number above 0")
+        check = partial(require, self, "rejection rule")
+        check(is_number(self.temperature, 0) and self.temperature > 0, "temperature", "a number above 0")
+        check(self.score in SCORE_KINDS, "score", f"one of {', '.join(SCORE_KINDS)}")
+        check(is_number(self.threshold), "threshold", "a finite number")
+        check(is_number(self.keep, 0, 1) and self.keep > 0, "keep", "in (0, 1]")
+        check(self.val_auroc is None or is_number(self.val_auroc, 0, 1), "val_auroc", "in [0, 1] or none")
+        check(is_count(self.num_val), "num_val", "a whole number above 0")
+        check(is_count(self.num_names), "num_names", "a whole number above 0")
 
     @property
     def is_usable(self) -> bool:
@@ -92,16 +95,7 @@ class RejectionRule:
         Raises:
             ValueError: no mapping, a key missing or unknown, or a value outside its range.
         """
-        names = [field.name for field in dataclasses.fields(cls)]
-        if not isinstance(data, Mapping):
-            raise ValueError(f"rejection rule must be a mapping with {', '.join(names)}, got {type(data).__name__}.")
-        missing, unknown = [name for name in names if name not in data], [str(key) for key in data if key not in names]
-        if missing or unknown:
-            raise ValueError(
-                f"rejection rule must have exactly {', '.join(names)}; missing: {', '.join(missing) or 'none'}, "
-                f"unknown: {', '.join(unknown) or 'none'}."
-            )
-        return cls(**data)
+        return rule_from_json(cls, data, "rejection rule")
 
 
 def view_probabilities(logits: npt.ArrayLike, temperature: float = 1.0) -> Array:
@@ -385,16 +379,3 @@ def _checked_temperature(temperature: float) -> float:
     if not (math.isfinite(temperature) and temperature > 0):
         raise ValueError(f"temperature must be a finite number above 0, got {temperature}.")
     return float(temperature)
-
-
-def _is_number(value: object, low: float = -1e300, high: float = 1e300) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _require(holds: bool, name: str, rule: RejectionRule, expected: str) -> None:
-    if not holds:
-        raise ValueError(f"rejection rule: {name} must be {expected}, got {getattr(rule, name)!r}.")
