@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from framecue.errors import MomentIndexError
 from framecue.search import Filter, parse_condition
@@ -14,7 +14,7 @@ from framecue.service.schemas import VIDEO_ID
 from framecue.service.settings import MAX_LABEL_LETTERS, MAX_LABELS, MAX_TEXT_LETTERS, MAX_TOP_K
 
 Question = TypeVar("Question", bound=BaseModel)
-Text = Annotated[str, Field(max_length=MAX_TEXT_LETTERS)]
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_LETTERS, strip_whitespace=True)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _MAX_CONDITIONS = 20
 _MAX_JSON_BYTES = 64 * 2**10
