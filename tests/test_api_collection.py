@@ -25,6 +25,8 @@ from framecue.errors import (
     UsageError,
     VideoError,
 )
+from framecue.features.extract import extract, make_maker
+from framecue.features.store import FeatureStore
 from framecue.models.adapter import make_card, save_adapter
 from framecue.models.builders import build_model
 from framecue.search import Filter
@@ -188,6 +190,33 @@ def test_hostile_names_are_indexed_found_and_moved(collection, tmp_path):
     assert collection.add([odd]).moved == 5
     assert odd in open_index(collection.folder).roots
     assert collection.remove([odd]) == 5
+
+
+def test_stored_features_are_not_made_again_and_give_the_same_moments(tmp_path, tiny_backbone, videos, encoded):
+    some = [videos / "red.mp4", videos / "sub" / "red then blue.mp4"]
+    extract(some, store=tmp_path / "store", backbone=tiny_backbone, sampling="fps:8")
+    stored = open_index(tmp_path / "stored", backbone=tiny_backbone, create=True, store=tmp_path / "store")
+    assert stored.index.binding.maker.sampling == "fps:8"
+    summary = stored.add([videos])
+    assert (summary.added, summary.from_store, encoded) == (3, 2, ["blue.mp4"])
+    FeatureStore.open(tmp_path / "bare", make_maker(tiny_backbone, "fps:8"))
+    decoded = open_index(tmp_path / "decoded", backbone=tiny_backbone, create=True, store=tmp_path / "bare")
+    assert decoded.add([videos]).from_store == 0
+    for video in decoded.index.videos():
+        one, other = stored.index.vectors(video.video_id), decoded.index.vectors(video.video_id)
+        assert one.spans == pytest.approx(other.spans)
+        assert one.vectors == pytest.approx(other.vectors, abs=2e-3)
+    again = open_index(tmp_path / "stored", backbone=tiny_backbone)
+    assert again.model.encoder.sampling == "fps:8"
+    assert again.refresh().unchanged == 3
+
+
+@pytest.mark.parametrize(("sampling", "folder"), [("all", "new"), ("all", "index"), ("fps:2", "index")])
+def test_a_store_of_other_features_is_refused(collection, tmp_path, tiny_backbone, sampling, folder):
+    FeatureStore.open(tmp_path / "store", make_maker(tiny_backbone, sampling))
+    with pytest.raises(MakerMismatchError, match=f"sampling {sampling} there, fps:4 here"):
+        open_index(tmp_path / folder, backbone=tiny_backbone, create=True, store=tmp_path / "store")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("name", ["[ab]*.mp4", "\udcff?.mp4", "<b>.mp4"])

@@ -15,7 +15,7 @@ from framecue.api.index_folder import (
     read_settings,
     write_settings,
 )
-from framecue.api.index_model import IndexModel, backbone_id, make_binding
+from framecue.api.index_model import IndexModel, backbone_id, check_store, make_binding
 from framecue.api.index_run import IndexSummary
 from framecue.api.index_writer import IndexWriter, OnProgress
 from framecue.api.predictor import DEFAULT_BACKBONE, Predictor, adapter_folder, load
@@ -23,6 +23,7 @@ from framecue.api.progress import BuildProgress, read_progress
 from framecue.api.queries import cover, read_query
 from framecue.backbone import Backbone
 from framecue.errors import MakerMismatchError, UsageError
+from framecue.features.store import FeatureStore
 from framecue.search import Filter, IndexStatus, MomentIndex
 from framecue.tasks.index_rules import IndexRules
 from framecue.tasks.moments import HOP_SECONDS, WINDOW_SECONDS, check_windows
@@ -61,6 +62,7 @@ def open_index(
     create: bool = False,
     window_seconds: float | None = None,
     hop_seconds: float | None = None,
+    store: str | Path | None = None,
 ) -> "Collection":
     """Open an index of moments; it remembers what it was made with, so that nothing has to be said twice.
 
@@ -70,10 +72,13 @@ def open_index(
         device: where the towers run; they are loaded when they are needed first.
         create: make the index if there is none.
         window_seconds, hop_seconds: length of a moment and from one to the next, of a new index; None = 4 and 2.
+        store: folder of frame features (`framecue extract`); videos that are in it, by their content, are not decoded
+            again. A new index takes its rate of frames.
 
     Raises:
         MomentIndexError: there is none, or it is damaged, or the folder holds other things.
-        MakerMismatchError: it was made with another model or other windows.
+        MakerMismatchError: it, or the store, was made with another model or other windows.
+        StoreError: there is no such store.
         AdapterError, BackboneError: what a new index is to be made with cannot be loaded.
 
     Example:
@@ -85,11 +90,14 @@ def open_index(
         4.0
     """
     path = Path(folder)
+    features = None if store is None else FeatureStore.read_only(store)
     if create and not has_collection(path):
-        return _create(path, adapter, backbone, device, window_seconds, hop_seconds)
+        return _create(path, adapter, backbone, device, window_seconds, hop_seconds, features)
     settings = read_settings(path)
-    collection = Collection(MomentIndex.open(path), settings, device=device)
+    collection = Collection(MomentIndex.open(path), settings, device=device, store=features)
     collection.model.check(adapter=adapter, backbone=backbone)
+    if features is not None:
+        check_store(features, collection.index.binding, path)
     if window_seconds not in (None, settings.window_seconds) or hop_seconds not in (None, settings.hop_seconds):
         asked = (("window", window_seconds), ("hop", hop_seconds))
         found = [f"{name} {value:g} s" for name, value in asked if value is not None]
@@ -107,6 +115,7 @@ def _create(
     device: str,
     window_seconds: float | None,
     hop_seconds: float | None,
+    store: FeatureStore | None,
 ) -> "Collection":
     window = WINDOW_SECONDS if window_seconds is None else window_seconds
     hop = min(HOP_SECONDS, window) if hop_seconds is None else hop_seconds
@@ -119,12 +128,14 @@ def _create(
     else:
         made_with = backbone_id(backbone or (predictor.card.backbone if predictor.card else DEFAULT_BACKBONE))
     settings = CollectionSettings(made_with, "" if adapter is None else str(adapter), window, hop)
-    binding = make_binding(predictor, settings, source)
+    binding = make_binding(predictor, settings, source, sampling=None if store is None else store.maker.sampling)
+    if store is not None:
+        check_store(store, binding, folder)
     if source is not None:
         copy_adapter(source, folder)
     index = MomentIndex.create(folder, binding)
     write_settings(folder, settings)  # comes last: an index with settings is whole
-    return Collection(index, settings, device=device, predictor=predictor)
+    return Collection(index, settings, device=device, predictor=predictor, store=store)
 
 
 class Collection:
@@ -136,6 +147,7 @@ class Collection:
         index: the vectors.
         settings: how they are made.
         predictor: None = loaded when it is needed.
+        store: frame features of videos that need not be decoded, of the index's own making; None = of none.
 
     Attributes:
         model: loads what made the vectors.
@@ -149,8 +161,9 @@ class Collection:
         *,
         device: str = "auto",
         predictor: Predictor | None = None,
+        store: FeatureStore | None = None,
     ) -> None:
-        self.index = index
+        self.index, self._store = index, store
         self.model = IndexModel(index.path, index.binding, settings, device=device, predictor=predictor)
         self.rules = IndexRules(index, lambda: self.model.encoder, self.model.learned_rule())
 
@@ -306,7 +319,7 @@ class Collection:
         return cover(stored.spans, self.rules.for_texts().score(similarity, self.index.status().num_moments), names)
 
     def _writer(self, on_progress: OnProgress | None, stop: threading.Event | None) -> IndexWriter:
-        return IndexWriter(self.index, self.model, on_progress=on_progress, stop=stop)
+        return IndexWriter(self.index, self.model, store=self._store, on_progress=on_progress, stop=stop)
 
     def __repr__(self) -> str:
         status = self.index.status()

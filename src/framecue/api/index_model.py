@@ -9,21 +9,26 @@ from framecue.api.predictor import Predictor, adapter_folder, load
 from framecue.backbone import Backbone, Precision
 from framecue.errors import MakerMismatchError
 from framecue.features.extract import make_maker
+from framecue.features.store import FeatureStore
 from framecue.models.adapter import read_card
 from framecue.search import Binding
 from framecue.tasks.moments import NUM_FRAMES, MomentEncoder
+from framecue.video.sampling import parse_sampling
 
 _PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "bf16": "bf16", "fp16": "fp16"}
 
 
-def make_binding(predictor: Predictor, settings: CollectionSettings, adapter: Path | None) -> Binding:
+def make_binding(
+    predictor: Predictor, settings: CollectionSettings, adapter: Path | None, *, sampling: str | None = None
+) -> Binding:
     """What decides the vectors that a predictor makes for an index.
 
     Args:
         adapter: its folder; None without one.
+        sampling: as `make_encoder`.
     """
     return Binding(
-        maker=make_maker(predictor.backbone, make_encoder(predictor, settings).sampling),
+        maker=make_maker(predictor.backbone, make_encoder(predictor, settings, sampling=sampling).sampling),
         adapter_id=Path(settings.adapter).name,
         adapter_hash="" if adapter is None else hash_adapter(adapter, read_card(adapter)),
         windows=settings.windows,
@@ -31,18 +36,40 @@ def make_binding(predictor: Predictor, settings: CollectionSettings, adapter: Pa
     )
 
 
-def make_encoder(predictor: Predictor, settings: CollectionSettings) -> MomentEncoder:
-    """With the adapter's sampling, number of frames and views."""
+def make_encoder(predictor: Predictor, settings: CollectionSettings, *, sampling: str | None = None) -> MomentEncoder:
+    """With the adapter's number of frames and views, and its sampling where that is a rate.
+
+    Args:
+        sampling: a rate, where the adapter asks for none; None = by the windows.
+    """
     card = predictor.card
+    own = card.sampling if card else "all"
     return MomentEncoder(
         predictor.backbone,
         predictor.model,
-        sampling=card.sampling if card else "all",
+        sampling=own if sampling is None or parse_sampling(own).kind == "fps" else sampling,
         num_frames=card.model.num_frames if card else NUM_FRAMES,
         num_views=card.num_views if card else 1,
         window_seconds=settings.window_seconds,
         hop_seconds=settings.hop_seconds,
     )
+
+
+def check_store(store: FeatureStore, binding: Binding, index: Path) -> None:
+    """
+    Raises:
+        MakerMismatchError: the index is made of other features.
+    """
+    ours, theirs = binding.maker, store.maker
+    differing = [name for name in ours.difference(theirs) if name != "dtype"]  # an index rounds itself
+    if differing:
+        found = ", ".join(
+            f"{name} {getattr(theirs, name):.40} there, {getattr(ours, name):.40} here" for name in differing
+        )
+        raise MakerMismatchError(
+            f"Feature store {store.path} holds other features than moment index {index} is made of: {found}; "
+            "leave the store out, or extract such as the index has."
+        )
 
 
 def backbone_id(backbone: str | Path) -> str:
@@ -70,7 +97,7 @@ class IndexModel:
     ) -> None:
         self._folder, self._binding, self._settings, self._device = folder, binding, settings, device
         self._backbone: str | Backbone = settings.backbone
-        self._predictor, self._encoder = predictor, None if predictor is None else make_encoder(predictor, settings)
+        self._predictor, self._encoder = predictor, None if predictor is None else self._make_encoder(predictor)
         self._loading = threading.RLock()
 
     @property
@@ -93,8 +120,11 @@ class IndexModel:
         """
         with self._loading:
             if self._encoder is None:
-                self._encoder = make_encoder(self.predictor, self._settings)
+                self._encoder = self._make_encoder(self.predictor)
             return self._encoder
+
+    def _make_encoder(self, predictor: Predictor) -> MomentEncoder:
+        return make_encoder(predictor, self._settings, sampling=self._binding.maker.sampling)
 
     def check(self, *, adapter: str | Path | None, backbone: str | Path | Backbone | None) -> None:
         """
@@ -125,7 +155,7 @@ class IndexModel:
     def _load(self) -> Predictor:
         adapter = self._folder / ADAPTER if self._binding.adapter_hash else None
         predictor = load(adapter, backbone=self._backbone, device=self._device, precision=self._precision)
-        made = make_binding(predictor, self._settings, adapter)
+        made = make_binding(predictor, self._settings, adapter, sampling=self._binding.maker.sampling)
         differing = self._binding.difference(made)
         if differing:
             raise MakerMismatchError(

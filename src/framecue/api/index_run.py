@@ -13,9 +13,11 @@ import torch
 from framecue.api.progress import BuildProgress, Tracker
 from framecue.errors import VideoError
 from framecue.features.identity import hash_file
+from framecue.features.store import FeatureStore
 from framecue.search import MomentIndex, VideoVectors
 from framecue.tasks.indexing import Plan, Stamp, Verdict
 from framecue.tasks.moments import MomentEncoder, MomentVectors
+from framecue.tasks.streaming import as_chunks
 from framecue.types import IndexedVideo, MetadataValue, Skipped
 from framecue.video.recorded import date_of
 
@@ -29,7 +31,7 @@ class IndexSummary:
     """What became of the files.
 
     Attributes:
-        added: videos that are new in the index.
+        added: videos that are new in the index; `from_store`: of these, those that were not decoded.
         unchanged: videos that are where they were; `copies`: further files with the content of a video that is indexed.
         moved: videos found under another path, by their content; not encoded again.
         removed: videos dropped, because their file holds something else now or is gone.
@@ -41,6 +43,7 @@ class IndexSummary:
     """
 
     added: int = 0
+    from_store: int = 0
     unchanged: int = 0
     copies: int = 0
     moved: int = 0
@@ -93,11 +96,13 @@ class IndexRun:
     Args:
         encoder: loads the model; called when the first new content is met.
         metadata: columns for new videos, by path.
+        store: features that are taken where they are there.
         stop: set it to end early.
 
     Attributes:
         skipped: files that could not be read.
         num_added, num_moments, total_seconds: of what was committed.
+        num_from_store: contents that were not decoded.
     """
 
     index: MomentIndex
@@ -105,10 +110,12 @@ class IndexRun:
     plan: Plan
     files: Mapping[Path, Stamp]
     metadata: Mapping[Path, Mapping[str, MetadataValue]]
+    store: FeatureStore | None = None
     on_progress: Callable[[BuildProgress], None] | None = None
     stop: threading.Event | None = None
     skipped: list[Skipped] = field(default_factory=list)
     num_added: int = 0
+    num_from_store: int = 0
     num_moments: int = 0
     total_seconds: float = 0.0
 
@@ -231,7 +238,7 @@ class IndexRun:
                 verdict = self.plan.settle(path, video_id, stamp)
             vectors = None
             if verdict == "new":
-                moments = self.encoder().video(path, on_progress=lambda *seconds: self._encoded(path, *seconds))
+                moments = self._moments(path, video_id)
                 if _stamp(path) != stamp:
                     raise VideoError(f"{path}: the file changed while it was read; run again when it is complete")
                 vectors, video_seconds = self._describe(path, video_id, stamp, moments), moments.duration_seconds
@@ -243,6 +250,16 @@ class IndexRun:
         self._messages.put(message)
         with self._lock:
             self._tracker.finished(path, video_seconds)
+
+    def _moments(self, path: Path, video_id: str) -> MomentVectors:
+        encoder = self.encoder()
+        if self.store is None or not self.store.contains(video_id):
+            return encoder.video(path, on_progress=lambda *seconds: self._encoded(path, *seconds))
+        features = self.store.get(video_id)
+        moments = encoder.stream(as_chunks(features), features.duration_seconds, name=str(path))
+        with self._lock:
+            self.num_from_store += 1
+        return moments
 
     def _describe(self, path: Path, video_id: str, stamp: Stamp, moments: MomentVectors) -> VideoVectors:
         with self._lock:

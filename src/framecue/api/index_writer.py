@@ -13,6 +13,7 @@ from framecue.api.index_run import IndexRun, IndexSummary
 from framecue.api.progress import BuildProgress
 from framecue.datasets.video_metadata import Columns, match_metadata
 from framecue.errors import DatasetError, MomentIndexError
+from framecue.features.store import FeatureStore
 from framecue.search import MomentIndex
 from framecue.search.rows import check_metadata
 from framecue.tasks.indexing import Plan, Stamp
@@ -26,6 +27,7 @@ class IndexWriter:
     """The one writer of an index; each method holds its lock.
 
     Args:
+        store: features that are taken where they are there.
         on_progress: called from the threads that read, never two at a time.
         stop: set it in another thread to end early.
     """
@@ -35,10 +37,12 @@ class IndexWriter:
         index: MomentIndex,
         model: IndexModel,
         *,
+        store: FeatureStore | None = None,
         on_progress: OnProgress | None = None,
         stop: threading.Event | None = None,
     ) -> None:
-        self._index, self._model, self._on_progress, self._stop = index, model, on_progress, stop
+        self._index, self._model, self._store = index, model, store
+        self._on_progress, self._stop = on_progress, stop
 
     def add(self, starts: Sequence[Path], metadata: Mapping[str, Columns]) -> IndexSummary:
         """
@@ -120,7 +124,14 @@ class IndexWriter:
         started = time.perf_counter()
         columns, unmatched = match_metadata(metadata, found.files)
         run = IndexRun(
-            self._index, lambda: self._model.encoder, plan, found.files, columns, self._on_progress, self._stop
+            self._index,
+            lambda: self._model.encoder,
+            plan,
+            found.files,
+            columns,
+            store=self._store,
+            on_progress=self._on_progress,
+            stop=self._stop,
         )
         is_done = run.run()
         dropped = plan.replaced() + (plan.gone() if drop_gone else []) if is_done else []
@@ -129,6 +140,7 @@ class IndexWriter:
         self._keep_copies(plan, found)
         return IndexSummary(
             added=run.num_added,
+            from_store=run.num_from_store,
             unchanged=len(plan.unchanged) + len(plan.moved) - plan.num_moved,
             copies=len(plan.copies),
             moved=plan.num_moved,

@@ -59,6 +59,10 @@ def add(
     hop: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="From one moment to the next in a new index. [default: 2]")
     ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Frame features of `framecue extract`: what is in it is not decoded again."),
+    ] = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -77,7 +81,14 @@ def add(
         expand_sources(sources)  # a mistyped path makes no index
     columns = read_metadata(metadata) if metadata else {}
     collection = open_index(
-        index, adapter=adapter, backbone=backbone, device=device, create=True, window_seconds=window, hop_seconds=hop
+        index,
+        adapter=adapter,
+        backbone=backbone,
+        device=device,
+        create=True,
+        window_seconds=window,
+        hop_seconds=hop,
+        store=store,
     )
     with _progress() as on_progress:
         summary = collection.add(sources, metadata=columns, on_progress=on_progress)
@@ -149,7 +160,10 @@ def _give(summary: "IndexSummary", index: Path, *, json: bool) -> None:
         print_json(
             {
                 "index": str(index),
-                **{name: getattr(summary, name) for name in ("added", "unchanged", "copies", "moved", "removed")},
+                **{
+                    name: getattr(summary, name)
+                    for name in ("added", "from_store", "unchanged", "copies", "moved", "removed")
+                },
                 "skipped": skipped_json(summary.skipped),
                 "unreachable": skipped_json(summary.unreachable),
                 "unmatched_metadata": skipped_json(summary.unmatched_metadata),
@@ -159,9 +173,10 @@ def _give(summary: "IndexSummary", index: Path, *, json: bool) -> None:
             }
         )
     else:
+        stored = f", {summary.from_store} of them from the store" if summary.from_store else ""
         typer.echo(
             f"{summary.added} videos added ({clock(summary.total_seconds)} of video, {summary.num_moments} moments, "
-            f"{rate:.1f} x real time), {summary.unchanged} unchanged, {summary.moved} moved, "
+            f"{rate:.1f} x real time{stored}), {summary.unchanged} unchanged, {summary.moved} moved, "
             f"{summary.removed} removed, {summary.copies} further copies, "
             f"{len(summary.skipped)} skipped; index: {printable(index)}"
         )
