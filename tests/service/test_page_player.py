@@ -194,6 +194,16 @@ def test_the_link_is_copied_and_the_moment_downloaded(visit: Visit, stage_server
     assert (tmp_path / "moment.mp4").stat().st_size > 1000
 
 
+def test_of_a_long_moment_the_part_that_the_server_cuts_is_offered(visit: Visit, stage_server: Any) -> None:
+    page = visit(stage_server, "/#/?q=a+red+circle")
+    video_id, _, _ = first_moment(page)
+    page = visit(stage_server, f"/#/video/{video_id}?t=1&end=100&q=a+red+circle")
+    shown(page)
+    link = page.get_by_role("link", name="Download the first 60 s")
+    assert link.get_attribute("href") == f"/media/{video_id}?as=mp4&start=1&end=61"
+    assert page.request.get(stage_server.url + link.get_attribute("href")).status == 200
+
+
 def test_a_video_that_is_not_in_the_index(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
     page = visit(stage_server, f"/#/video/{'0' * 64}?t=3&q=a+star", failures=True)
     page.get_by_role("alert").wait_for()

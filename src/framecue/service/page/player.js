@@ -10,6 +10,8 @@ import { trouble } from "./states.js";
 import { scoreBar } from "./card.js";
 import { Timeline } from "./timeline.js";
 
+const LONGEST_CUT_SECONDS = 60; // the server cuts no more at a time
+
 export class Player {
   /** `results` has the moments that were found; `onClose()` leads back to them. */
   constructor(results, onClose) {
@@ -248,10 +250,12 @@ export class Player {
     const moment = this.moment();
     const found = this.found()[this.index()];
     const row = (name, value) => [el("dt", {}, name), el("dd", {}, String(value))];
+    const cut = moment && { start: moment.start, end: Math.min(moment.end, moment.start + LONGEST_CUT_SECONDS) };
     const actions = el("div", { class: "actions" },
       el("button", { type: "button", on: { click: () => this.copyLink() } }, icon("link"), "Copy link"),
-      moment && moment.end > moment.start && !video.missing
-        ? el("a", { class: "button", href: stretchUrl(video.video_url, moment.start, moment.end), download: this.clipName(moment) }, icon("download"), "Download")
+      cut && cut.end > cut.start && !video.missing
+        ? el("a", { class: "button", href: stretchUrl(video.video_url, cut.start, cut.end), download: this.clipName(cut) },
+            icon("download"), cut.end < moment.end ? `Download the first ${LONGEST_CUT_SECONDS} s` : "Download")
         : null,
       el("a", { class: "button", href: searchHash({ like: { id: video.video_id, start: moment?.start ?? null, end: moment?.end ?? null } }) }, icon("like"), "More like this"));
     this.details.replaceChildren(
