@@ -1,11 +1,11 @@
-"""Parts of captioned videos, their files, and their numbers."""
+"""Parts of captioned videos, and their files."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from framecue.datasets.retrieval import CaptionSet, match_videos, split_videos, summarize
+from framecue.datasets.retrieval import CaptionSet, match_videos, split_videos
 from framecue.errors import DatasetError, UsageError
 from framecue.types import CaptionedVideo
 
@@ -115,18 +115,3 @@ def test_an_id_of_two_files_is_refused(tmp_path):
     assert str(caught.value) == (
         f"c.json:4: 2 files below {folder} go by the id '1': y/1.mp4, z/1.avi. Give a folder that holds one of them."
     )
-
-
-def test_summary_of_parts():
-    videos = [
-        CaptionedVideo("a", ("one two", "one"), "train", Path("a.mp4"), 0.0, 1.0),
-        CaptionedVideo("a", ("one two three",), "train", Path("a.mp4"), 1.0, 2.0),
-        CaptionedVideo("b", ("one",), "train"),
-        CaptionedVideo("c", ("one",), None),
-    ]
-    train, none = summarize(videos)
-    assert train.line() == (
-        "train: videos 2, parts of them 3, captions 4 (1 to 2 each), words of the longest 3 (a), files 2"
-    )
-    assert none.line() == "no part: videos 1, captions 1 (1 each), words of the longest 1 (c), files 0"
-    assert summarize([]) == ()

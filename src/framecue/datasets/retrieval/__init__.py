@@ -3,7 +3,6 @@
 from framecue.datasets.retrieval.caption_set import CaptionSet
 from framecue.datasets.retrieval.reader import read_captions
 from framecue.datasets.retrieval.splits import split_videos
-from framecue.datasets.retrieval.summary import PartSummary, summarize
 from framecue.datasets.retrieval.video_files import match_videos
 
-__all__ = ["CaptionSet", "PartSummary", "match_videos", "read_captions", "split_videos", "summarize"]
+__all__ = ["CaptionSet", "match_videos", "read_captions", "split_videos"]
