@@ -1,5 +1,7 @@
 """Moments, sentences and images of one model lie in one space, and what cannot be embedded is one line."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -177,6 +179,9 @@ def test_what_is_no_image_is_one_line(encoder, video, tmp_path):
         encoder.image(tmp_path / "absent.png")
     with pytest.raises(VideoError, match="cannot be read as an image"):
         encoder.image(video)
+    os.mkfifo(tmp_path / "pipe.png")  # nobody writes to it
+    with pytest.raises(VideoError, match=r"pipe.png: cannot be read as an image: it is not a regular file"):
+        encoder.image(tmp_path / "pipe.png")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])

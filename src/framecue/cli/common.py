@@ -19,11 +19,17 @@ EXIT_SKIPPED = 3
 
 _PLAIN_LINE_SECONDS = 15.0
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode categories: control, half of a pair, line and paragraph breaks
+_TURNS = ("LRE", "LRO", "RLE", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+"""Marks that turn the order in which what follows is shown, the end of a line included."""
 
 
 def printable(text: object) -> str:
-    """One line that leaves the terminal alone: file names and labels may hold line breaks, escapes and stray bytes."""
-    return "".join(_escape(letter) if unicodedata.category(letter) in _UNPRINTABLE else letter for letter in str(text))
+    """One line that leaves the terminal alone: names may hold line breaks, escapes, stray bytes, turned text."""
+    return "".join(_escape(letter) if _is_unprintable(letter) else letter for letter in str(text))
+
+
+def _is_unprintable(letter: str) -> bool:
+    return unicodedata.category(letter) in _UNPRINTABLE or unicodedata.bidirectional(letter) in _TURNS
 
 
 def _escape(letter: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from framecue.errors import VideoError
+from framecue.errors import UsageError, VideoError
 from framecue.service.questions import checked_labels, from_json, media_type_of, split_labels
 from framecue.service.refusals import RefusedError
 from framecue.service.schemas import ClassifyAnswer, LocalizeAnswer, SegmentAnswer, VideoQuestion
@@ -95,7 +95,7 @@ async def _asked(service: Service, request: Request) -> AsyncIterator[_Asked]:
             names = split_labels(",".join(upload.fields.get("labels", [])))
             try:
                 yield _Asked(upload.path, checked_labels(names or None))
-            except VideoError as error:
+            except (VideoError, UsageError) as error:
                 raise upload.in_its_name(error) from error
     else:
         raise RefusedError(

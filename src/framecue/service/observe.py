@@ -5,6 +5,7 @@ import logging
 from datetime import UTC, datetime
 from time import monotonic
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from framecue.service.metrics import Metrics
@@ -37,6 +38,8 @@ class Observe:
 
         try:
             await self._app(scope, receive, send_seen)
+        except ClientDisconnect:
+            pass  # nobody is left to be answered
         except Exception:
             log.exception("unforeseen error at %s %s", scope["method"], ascii(scope["path"]))
             if status == 0:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from framecue.errors import VideoError
+from framecue.errors import UsageError, VideoError
 from framecue.features.identity import path_text
 from framecue.service.questions import (
     Asked,
@@ -72,7 +72,7 @@ async def search_by_example(service: Served, request: Request) -> SearchAnswer:
         search = _search_of(service, asked, image=image, video=video)
         try:
             return await _timed(lambda: service.job(request, lambda stop: search()))
-        except VideoError as error:
+        except (VideoError, UsageError) as error:
             raise upload.in_its_name(error) from error
 
 

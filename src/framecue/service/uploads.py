@@ -15,7 +15,7 @@ from PIL import Image
 from starlette.datastructures import FormData, UploadFile
 from starlette.types import Message, Receive
 
-from framecue.errors import VideoError
+from framecue.errors import UsageError, VideoError
 from framecue.service.refusals import RefusedError, busy, shown
 from framecue.service.settings import ServiceSettings
 from framecue.video.containers import count_pixels
@@ -46,9 +46,9 @@ class Upload:
     is_image: bool
     fields: dict[str, list[str]]
 
-    def in_its_name(self, error: VideoError) -> VideoError:
+    def in_its_name(self, error: VideoError | UsageError) -> VideoError | UsageError:
         """The error without the temporary path."""
-        return VideoError(str(error).replace(str(self.path), self.name))
+        return type(error)(str(error).replace(str(self.path), self.name))
 
 
 class Uploads:
@@ -145,7 +145,9 @@ class Uploads:
                     )
                 image.load()
                 return True
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        except Image.DecompressionBombError as error:
+            raise RefusedError(422, f"{name}: {error}; make it smaller.", reason="pixels") from error
+        except (OSError, ValueError, SyntaxError):
             return False
 
 

@@ -309,6 +309,8 @@ def _pixels(image: str | Path | Image.Image) -> npt.NDArray[np.uint8]:
     """Upright RGB [H, W, 3]."""
     try:
         if not isinstance(image, Image.Image):
+            if Path(image).exists() and not Path(image).is_file():
+                raise OSError("it is not a regular file")  # opening a pipe would wait for a writer
             with Image.open(image) as opened:
                 return _pixels(opened)
         return np.array(ImageOps.exif_transpose(image).convert("RGB"))

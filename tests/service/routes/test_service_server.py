@@ -14,6 +14,8 @@ import httpx
 import pytest
 from routes_help import TOKEN, error_of
 
+from framecue.cli.serve import listen
+
 START_SECONDS = 90
 
 
@@ -185,6 +187,26 @@ def test_the_demo_is_served_and_ends_soon_though_clients_are_connected(painted_i
         code = running.end()
     assert code == 0, running.said
     assert time.monotonic() - started < 15
+
+
+def test_small_answers_are_sent_at_once():
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        taken, _ = listener.accept()
+        with taken:
+            assert taken.proto == socket.IPPROTO_TCP  # else asyncio leaves each answer to wait for 40 ms
+
+
+def test_a_client_that_hangs_up_is_no_error(painted_index):
+    server = Server("--index", str(painted_index), "--port", "0", "--device", "cpu").started()
+    try:
+        head = "POST /api/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\n"
+        with socket.create_connection(("127.0.0.1", httpx.URL(server.url).port)) as connection:
+            connection.sendall(f"{head}Content-Length: 1000\r\n\r\n--B\r\n".encode())
+            time.sleep(0.5)
+        assert httpx.get(f"{server.url}/api/status", timeout=20).status_code == 200
+    finally:
+        server.end()
+    assert "Traceback" not in "".join(server.said)
 
 
 def test_a_port_in_use_is_one_line(painted_index):

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import tempfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,16 @@ def test_bodies_that_are_no_question(client, painted):
     error_of(client.post("/api/search", files=form(painted / "red.mp4"), data={"top_k": "0"}), 422)
     error_of(client.post("/api/search", files=form(painted / "red.mp4"), data={"q": "and a sentence"}), 422)
     error_of(client.get("/api/classify"), 405)
+
+
+def test_what_is_wrong_with_an_upload_is_said_in_its_name(client, painted):
+    answer = client.post("/api/search", files=form(painted / "red.mp4", "mine.mp4"), data={"start": "99"})
+    line = error_of(answer, 422)
+    assert line.startswith("mine.mp4 is 6.00 s long")
+    bomb = png()
+    bomb = bomb[:16] + (30_000).to_bytes(4, "big") * 2 + bomb[24:]  # the size that its header names
+    bomb = bomb[:29] + zlib.crc32(bomb[12:29]).to_bytes(4, "big") + bomb[33:]
+    assert "900000000 pixels" in error_of(client.post("/api/search", files={"file": ("huge.png", bomb)}), 422)
 
 
 def test_uploads_at_a_time_are_bounded(connect, painted_index, painted, tmp_path):
