@@ -78,7 +78,8 @@ def test_json_stands_alone_and_tells_everything(index, clips):
     result = search(index, clip.caption, "--json", "--top-k", 2)
     answer = json.loads(result.stdout)
     assert result.stderr == ""
-    assert (answer["query"], answer["nothing_matches"], answer["min_score"]) == (clip.caption, False, 0.5)
+    assert (answer["query"], answer["nothing_matches"]) == (clip.caption, False)
+    assert 0 < answer["min_score"] <= 0.5
     assert (answer["num_videos"], answer["exact"], answer["skipped"]) == (3, True, [])
     moment, other = answer["moments"]
     assert (moment["rank"], moment["is_match"], moment["is_missing"]) == (1, True, False)

@@ -271,7 +271,8 @@ class Collection:
             start_seconds, end_seconds: the part of `video` that is meant.
             top_k: how many to give.
             where: videos that are searched; None = all.
-            min_score: least score of a match; None = as likely as not.
+            min_score: least score of a match; None = as likely as not or, of a text, better than sentences about other
+                things do in this index.
             merge: make one moment of overlapping ones; False = single windows.
 
         Raises:
@@ -291,6 +292,8 @@ class Collection:
             start_seconds=start_seconds,
             end_seconds=end_seconds,
         )
+        if min_score is None and text is not None:
+            min_score = self.rules.floor_of_texts()
         return find_moments(
             self.index,
             query.vectors,

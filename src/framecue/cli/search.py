@@ -37,7 +37,11 @@ def search(
         list[str] | None, typer.Option(metavar="CONDITION", help="On metadata: camera=3, 'rating>=4'; may be repeated.")
     ] = None,
     min_score: Annotated[
-        float | None, typer.Option(metavar="P", help="Least score of a match, 0 to 1. [default: 0.5, as likely as not]")
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Least score of a match, 0 to 1. [default: 0.5, or what sentences about other things reach]",
+        ),
     ] = None,
     clips: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Cut the moments out, as MP4 files without sound.")

@@ -9,7 +9,14 @@ import numpy.typing as npt
 
 from framecue.errors import AdapterError
 from framecue.search import MomentIndex
-from framecue.tasks.matching import UNRELATED_TEXTS, MatchRule, example_match_rule, frozen_match_rule
+from framecue.tasks.matching import (
+    OTHER_THINGS,
+    UNRELATED_TEXTS,
+    MatchRule,
+    example_match_rule,
+    frozen_match_rule,
+    match_floor,
+)
 from framecue.tasks.moments import MomentEncoder
 
 
@@ -30,6 +37,7 @@ class IndexRules:
         self._index, self._encoder = index, encoder
         self._lock = threading.Lock()
         self._made: dict[str, tuple[int, MatchRule]] = {}
+        self._floor: tuple[int, float] | None = None
         self._unrelated: npt.NDArray[np.float32] | None = None
         try:
             self._learned = None if learned is None else MatchRule.from_json(learned)
@@ -44,12 +52,25 @@ class IndexRules:
         """Between what moments have in common and being the same."""
         return self._newest("examples", lambda: example_match_rule(self._index.background()))
 
+    def floor_of_texts(self) -> float:
+        """Least score of a match of a sentence in this index (`matching.match_floor`)."""
+        rule, status = self.for_texts(), self._index.status()
+        with self._lock:
+            if self._floor is None or self._floor[0] != status.version:
+                found = self._index.search(self._unrelated_texts()[: len(OTHER_THINGS)], top_k=1)
+                best = [hits[0].similarity for hits in found.hits if hits]
+                self._floor = (status.version, match_floor(rule.score(best, status.num_moments)))
+            return self._floor[1]
+
+    def _unrelated_texts(self) -> npt.NDArray[np.float32]:
+        if self._unrelated is None:  # while an index is being built, there is a new version every few seconds
+            self._unrelated = self._encoder().texts(UNRELATED_TEXTS)
+        return self._unrelated
+
     def _from_unrelated(self) -> MatchRule:
         encoder = self._encoder()
-        if self._unrelated is None:  # while an index is being built, there is a new version every few seconds
-            self._unrelated = encoder.texts(UNRELATED_TEXTS)
         scale = encoder.backbone.logit_scale if encoder.model is None else 1 / encoder.model.temperature
-        return frozen_match_rule(self._unrelated @ self._index.background().T, scale)
+        return frozen_match_rule(self._unrelated_texts() @ self._index.background().T, scale)
 
     def _newest(self, name: str, make: Callable[[], MatchRule]) -> MatchRule:
         version = self._index.status().version
