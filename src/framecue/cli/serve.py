@@ -126,6 +126,7 @@ def _serve(
         logging.getLogger("framecue.service.requests").setLevel(logging.INFO)
     config = uvicorn.Config(
         create_app(collection, token=token),
+        http="h11",  # whatever else is installed: it bounds the headers of a request
         log_config=None,
         access_log=False,
         server_header=False,

@@ -37,7 +37,7 @@ INDEX, FROZEN_INDEX = "index", "index-frozen"
 WINDOW_SECONDS, HOP_SECONDS = 2.0, 1.0
 """The world's actions take about two seconds."""
 TOP_K = 5
-QUERIES = ("a red circle moving right", "two shapes colliding", "a shape growing", "a plate of food on a table")
+QUERIES = ("two shapes colliding", "a red circle moving right", "a green star appearing", "a plate of food on a table")
 PICTURES = 4
 
 Progress = Callable[[str, int, int, str], None]
