@@ -1,7 +1,7 @@
 """Filters by path, date, duration and metadata: equal to a naive one, typed, and nothing in them is ever executed."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -197,3 +197,14 @@ def test_filters_see_what_changed(tmp_path: Path) -> None:
     assert {hit.video.video_id for hit in index.search(query, top_k=99, where=where).hits[0]} == {
         video_id(seed) for seed in (2, 3, 9)
     }
+
+
+@pytest.mark.parametrize("text", ["a" + " " * 3990 + "=", " " * 2000 + "a = b" + " " * 1900])
+def test_blanks_without_end_are_read_at_once(text: str) -> None:
+    assert parse_condition(text).name == "a"  # a pattern with blanks on both sides took minutes
+
+
+def test_dates_at_the_edge_of_the_calendar_are_compared(index):
+    edge = timezone(timedelta(hours=14))
+    assert len(index.videos(Filter(after=datetime(1, 1, 1, tzinfo=edge)))) == len(index.videos())
+    assert not index.videos(Filter(after=datetime(9999, 12, 31, 23, 59, tzinfo=timezone(-timedelta(hours=14)))))

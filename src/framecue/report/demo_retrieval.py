@@ -13,7 +13,7 @@ from framecue.api import Collection, open_index
 from framecue.backbone import Backbone
 from framecue.datasets.localization import read_ground_truth
 from framecue.datasets.world import UNTRIMMED_SEEN_CLASSES, order_pairs, write_caption_list
-from framecue.errors import FramecueError
+from framecue.errors import MakerMismatchError
 from framecue.metrics.recognition import mean_and_spread
 from framecue.models.adapter import load_adapter
 from framecue.models.video_text import VideoTextModel
@@ -195,8 +195,8 @@ def _index(folder: Path, out: Path, backbone: Backbone, adapter: Path | None, pr
     settings: dict[str, Any] = {"create": True, "window_seconds": WINDOW_SECONDS, "hop_seconds": HOP_SECONDS}
     try:
         collection = open_index(folder, adapter=adapter, backbone=backbone, **settings)
-    except FramecueError:
-        shutil.rmtree(folder)  # the demo's own: nothing else is ever written there
+    except MakerMismatchError:
+        shutil.rmtree(folder)  # an index of the demo's own, of an earlier training
         collection = open_index(folder, adapter=adapter, backbone=backbone, **settings)
     stage = "index moments" if adapter is not None else "index moments, frozen CLIP"
     progress(stage, 0, 1, "")

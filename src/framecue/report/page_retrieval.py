@@ -17,16 +17,8 @@ MEANINGS = {
     "A3": "learned prompts only",
     TIMED: "learned prompts and time, held near what CLIP knew",
 }
-COLUMNS = (
-    ("t2v/R1", "R@1"),
-    ("t2v/R5", "R@5"),
-    ("t2v/R10", "R@10"),
-    ("t2v/MdR", "median rank"),
-    ("v2t/R1", "R@1"),
-    ("v2t/R5", "R@5"),
-    ("v2t/R10", "R@10"),
-    ("v2t/MdR", "median rank"),
-)
+SIDES = {"t2v": "text to video", "v2t": "video to text"}
+COLUMNS = {"R1": "R@1", "R5": "R@5", "R10": "R@10", "MdR": "median rank", "MnR": "mean rank"}
 
 
 def retrieval_body(results: Mapping[str, Any], found: Sequence[FoundMoments]) -> list[str]:
@@ -47,20 +39,23 @@ def retrieval_headline(results: Mapping[str, Any]) -> str:
 
 
 def _table(table: Mapping[str, Any]) -> str:
-    head = "".join(f"<th>{name}</th>" for _, name in COLUMNS)
-    rows = "".join(
-        f"<tr{_mark(row['method'])}><td>{_name(row['method'])}</td>"
-        + "".join(f"<td>{_cell(row['measures'][key])}</td>" for key, _ in COLUMNS)
-        + "</tr>"
-        for row in table["rows"]
+    head = "".join(f"<th>{name}</th>" for name in COLUMNS.values())
+    bodies = "".join(
+        f"<thead><tr><th>{title}</th>{head}</tr></thead>"
+        f"<tbody>{''.join(_row(row, side) for row in table['rows'])}</tbody>"
+        for side, title in SIDES.items()
     )
     protocol = table["protocols"][0]
     return (
         f"<p>{escape(protocol['description'])}; recalls in percent, mean ± std over "
         f"{protocol['num_trials']} seeds; ties count by their {escape(table['setting']['ties'])}.</p>"
-        '<div class="wide"><table><thead><tr><th></th><th colspan="4">text to video</th>'
-        f'<th colspan="4">video to text</th></tr><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<div class="wide"><table>{bodies}</table></div>'
     )
+
+
+def _row(row: Mapping[str, Any], side: str) -> str:
+    cells = "".join(f"<td>{_cell(row['measures'][f'{side}/{key}'])}</td>" for key in COLUMNS)
+    return f"<tr{_mark(row['method'])}><td>{_name(row['method'])}</td>{cells}</tr>"
 
 
 def _groups(table: Mapping[str, Any]) -> str:

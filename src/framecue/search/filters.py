@@ -21,7 +21,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_CONDITION = re.compile(r"\s*(?P<name>[^<>=!]+?)\s*(?P<operator><=|>=|!=|==|=|<|>)\s*(?P<value>.*?)\s*", re.DOTALL)
+_OPERATOR = re.compile(r"<=|>=|!=|==|=|<|>")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _MAX_TEXT_LENGTH = 4096
 
@@ -78,11 +78,12 @@ def parse_condition(text: str) -> Condition:
     Raises:
         MomentIndexError: the text is no condition.
     """
-    found = _CONDITION.fullmatch(text) if len(text) <= _MAX_TEXT_LENGTH else None
-    if found is None:
+    found = _OPERATOR.search(text) if len(text) <= _MAX_TEXT_LENGTH else None
+    name = text[: found.start()].strip() if found is not None else ""
+    if found is None or not name or "!" in name:
         raise MomentIndexError(f"{text!r:.80} is no condition on metadata; write for example camera=3 or rating>=4.")
-    sign = "=" if found["operator"] == "==" else found["operator"]
-    return Condition(found["name"], cast(Operator, sign), found["value"])
+    sign = "=" if found[0] == "==" else found[0]
+    return Condition(name, cast(Operator, sign), text[found.end() :].strip())
 
 
 def path_test(text: str) -> Callable[[str], bool]:
@@ -136,7 +137,8 @@ def type_name(values: set[str]) -> str:
 
 
 def as_utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    """With a time zone, UTC where there is none."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 _TYPE_WORDS = {

@@ -22,11 +22,6 @@ class WriterLock:
         self._thread_lock = threading.RLock()
         self._depth = 0
 
-    @property
-    def held(self) -> bool:
-        """Whether this object holds it, in whichever thread."""
-        return self._depth > 0
-
     @contextmanager
     def hold(self) -> Iterator[bool]:
         """Holds the lock; the same thread may nest. Yields whether this is the outermost block.

@@ -54,13 +54,12 @@ class IndexRules:
 
     def floor_of_texts(self) -> float:
         """Least score of a match of a sentence in this index (`matching.match_floor`)."""
-        rule, status = self.for_texts(), self._index.status()
-        with self._lock:
-            if self._floor is None or self._floor[0] != status.version:
-                found = self._index.search(self._unrelated_texts()[: len(OTHER_THINGS)], top_k=1)
-                best = [hits[0].similarity for hits in found.hits if hits]
-                self._floor = (status.version, match_floor(rule.score(best, status.num_moments)))
-            return self._floor[1]
+        rule, status, known = self.for_texts(), self._index.status(), self._floor
+        if known is None or known[0] != status.version:
+            found = self._index.search(self._unrelated_texts()[: len(OTHER_THINGS)], top_k=1)
+            best = [hits[0].similarity for hits in found.hits if hits]
+            known = self._floor = (status.version, match_floor(rule.score(best, status.num_moments)))
+        return known[1]
 
     def _unrelated_texts(self) -> npt.NDArray[np.float32]:
         if self._unrelated is None:  # while an index is being built, there is a new version every few seconds
