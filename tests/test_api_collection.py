@@ -1,5 +1,6 @@
 """A collection grows, follows its files, and answers; nothing is encoded twice and nothing is lost silently."""
 
+import errno
 import json
 import os
 import shutil
@@ -582,6 +583,16 @@ def test_damaged_settings_are_one_line(collection, text):
     with pytest.raises(MomentIndexError, match=r"collection.json is damaged|settings of format 9") as error:
         open_index(collection.folder)
     assert "\n" not in str(error.value)
+
+
+def test_settings_that_may_not_be_read_are_not_called_damaged(collection, monkeypatch):
+    def refused(*_: object, **__: object) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "read_text", refused)
+    with pytest.raises(MomentIndexError, match=r"cannot be read: Permission denied; let this user read") as error:
+        open_index(collection.folder)
+    assert "delete" not in str(error.value)  # the index is sound
 
 
 def test_lost_or_damaged_copies_cost_time_alone(collection, videos):

@@ -117,10 +117,13 @@ def read_settings(folder: Path) -> CollectionSettings:
             float(told["hop_seconds"]),
             sources,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        why = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+    except OSError as error:
         raise MomentIndexError(
-            f"Moment index {folder}: {SETTINGS} is damaged ({why}); restore it, or delete the folder and add again."
+            f"Moment index {folder}: {SETTINGS} cannot be read: {error.strerror}; let this user read the folder."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise MomentIndexError(
+            f"Moment index {folder}: {SETTINGS} is damaged ({type(error).__name__}: {error}); restore it, or delete the folder and add again."
         ) from None
 
 

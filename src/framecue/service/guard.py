@@ -3,11 +3,11 @@
 import hmac
 import ipaddress
 import re
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from framecue.errors import UsageError
@@ -154,8 +154,5 @@ def _host_of(origin: str) -> str | None:
 
 
 def _cookie(headers: Headers) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    """Read one by one: what other servers on this machine set comes along, and may be malformed."""
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")

@@ -60,6 +60,13 @@ def test_another_token_does_not(guarded, headers):
     error_of(guarded.get("/api/status", headers=headers), 401)
 
 
+@pytest.mark.parametrize("other", ['prefs={"a": 1, "b": [2]}', "=; stray", "]]=x", 'open="', "a=b=c", ""])
+def test_cookies_of_other_servers_on_the_machine_do_no_harm(guarded, other):
+    """Browsers send a host's cookies to all its ports."""
+    for cookies in (f"{other}; {COOKIE}={TOKEN}", f"{COOKIE}={TOKEN}; {other}"):
+        assert guarded.get("/api/status", headers={"Cookie": cookies}).status_code == 200
+
+
 def test_the_token_in_the_address_becomes_a_cookie(guarded):
     answer = guarded.get("/", params={"token": TOKEN}, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
