@@ -123,7 +123,8 @@ def read_settings(folder: Path) -> CollectionSettings:
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise MomentIndexError(
-            f"Moment index {folder}: {SETTINGS} is damaged ({type(error).__name__}: {error}); restore it, or delete the folder and add again."
+            f"Moment index {folder}: {SETTINGS} is damaged ({type(error).__name__}: {error}); restore it, or delete "
+            "the folder and add again."
         ) from None
 
 
