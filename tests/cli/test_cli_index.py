@@ -118,6 +118,11 @@ def test_metadata_come_from_a_file(run, videos, index, tmp_path):
     held = {video.path.name: video.metadata for video in open_index(index).index.videos()}
     assert held["0.mp4"] == {"camera": 3, "place": "hall"}
     assert held["1.mp4"] == {"camera": 4}
+    about = tmp_path / "about.csv"
+    about.write_text(about.read_text().replace("3", "4"))
+    again = run("add", videos, "--index", index, "--metadata", about)
+    assert "(1 with other metadata)" in again.stdout
+    assert "(1 with other" not in run("add", videos, "--index", index, "--metadata", about).stdout
 
 
 def test_an_unmounted_disk_is_listed_and_nothing_dropped(run, videos, index, tmp_path):

@@ -91,3 +91,10 @@ def test_which_line_counts_does_not_depend_on_their_order():
     one, other = match_metadata({"b.mp4": {"n": 2}, "b": {"n": 1}}, [Path("/v/b.mp4")])
     assert one == {Path("/v/b.mp4"): {"n": 2}}
     assert [str(item.path) for item in other] == ["b"]
+
+
+def test_a_column_without_a_name_is_refused(tmp_path):
+    path = tmp_path / "metadata.csv"
+    path.write_text("path,,camera\na.mp4,yard,3\n")
+    with pytest.raises(DatasetError, match="every column must have a name, found 'path', '', 'camera'"):
+        read_metadata(path)

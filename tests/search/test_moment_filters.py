@@ -208,3 +208,9 @@ def test_dates_at_the_edge_of_the_calendar_are_compared(index):
     edge = timezone(timedelta(hours=14))
     assert len(index.videos(Filter(after=datetime(1, 1, 1, tzinfo=edge)))) == len(index.videos())
     assert not index.videos(Filter(after=datetime(9999, 12, 31, 23, 59, tzinfo=timezone(-timedelta(hours=14)))))
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+def test_durations_that_are_none_are_refused(seconds: float) -> None:
+    with pytest.raises(MomentIndexError, match="must be a number of seconds from 0 on"):
+        Filter(min_duration_seconds=seconds)

@@ -209,3 +209,10 @@ def test_progress_is_told_in_seconds_of_the_video(encoder, video):
     told = []
     encoder.video(video, on_progress=lambda *seconds: told.append(seconds))
     assert told[-1] == (pytest.approx(9.75), 10.0)
+
+
+def test_a_picture_of_absurd_size_is_refused_before_it_fills_the_memory(tiny_backbone, tmp_path):
+    path = tmp_path / "bomb.png"
+    Image.new("1", (12_000, 9_000)).save(path)
+    with pytest.raises(VideoError, match="cannot be read as an image"):
+        MomentEncoder(tiny_backbone).image(path)

@@ -307,3 +307,11 @@ def test_reproduce_prints_the_table_of_a_config(make_config, tmp_path):
     page = (tmp_path / "t" / "table.html").read_text()
     assert "Text-video retrieval" in page
     assert {path.name for path in (tmp_path / "t").glob("table.*")} == {"table.json", "table.md", "table.html"}
+
+
+def test_a_wrong_path_is_told_before_a_model_is_fetched(tmp_path):
+    values = {"task": "retrieval", "out": str(tmp_path / "run"), "data": {"source": str(tmp_path / "gone.json")}}
+    config = RunConfig.model_validate(values | {"backbone": {"id": str(tmp_path / "no_backbone")}})
+    for run in (train_retrieval, run_retrieval_table):
+        with pytest.raises(DatasetError, match=r"gone\.json"):
+            run(config)

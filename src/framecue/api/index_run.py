@@ -34,6 +34,7 @@ class IndexSummary:
         added: videos that are new in the index; `from_store`: of these, those that were not decoded.
         unchanged: videos that are where they were; `copies`: further files with the content of a video that is indexed.
         moved: videos found under another path, by their content; not encoded again.
+        annotated: videos that were there and got other metadata.
         removed: videos dropped, because their file holds something else now or is gone.
         skipped: files, links and folders that were left out, each with the reason.
         unreachable: roots that are not there; what is indexed under them was kept.
@@ -47,6 +48,7 @@ class IndexSummary:
     unchanged: int = 0
     copies: int = 0
     moved: int = 0
+    annotated: int = 0
     removed: int = 0
     skipped: Sequence[Skipped] = ()
     unreachable: Sequence[Skipped] = ()

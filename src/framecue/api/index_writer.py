@@ -136,7 +136,7 @@ class IndexWriter:
         is_done = run.run()
         dropped = plan.replaced() + (plan.gone() if drop_gone else []) if is_done else []
         removed = self._index.remove(dropped) if dropped else 0
-        self._annotate(plan, columns)
+        annotated = self._annotate(plan, columns)
         self._keep_copies(plan, found)
         return IndexSummary(
             added=run.num_added,
@@ -144,6 +144,7 @@ class IndexWriter:
             unchanged=len(plan.unchanged) + len(plan.moved) - plan.num_moved,
             copies=len(plan.copies),
             moved=plan.num_moved,
+            annotated=annotated,
             removed=removed,
             skipped=(*found.skipped, *run.skipped),
             unmatched_metadata=tuple(unmatched),
@@ -153,8 +154,8 @@ class IndexWriter:
             was_stopped=not is_done,
         )
 
-    def _annotate(self, plan: Plan, columns: Mapping[Path, Columns]) -> None:
-        """Videos that were indexed before get the columns that are given now beside those they have."""
+    def _annotate(self, plan: Plan, columns: Mapping[Path, Columns]) -> int:
+        """Videos that were indexed before get the columns that are given now beside those they have; how many did."""
         videos = {video.video_id: video for video in self._index.videos()}
         named = {plan.content_of(path): given for path, given in columns.items()}
         wanted = {
@@ -164,6 +165,7 @@ class IndexWriter:
         }
         if wanted:
             self._index.annotate(wanted)
+        return len(wanted)
 
     def _keep_copies(self, plan: Plan, found: Scan) -> None:
         indexed = {video.video_id for video in self._index.videos()}

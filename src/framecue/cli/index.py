@@ -162,7 +162,7 @@ def _give(summary: "IndexSummary", index: Path, *, json: bool) -> None:
                 "index": str(index),
                 **{
                     name: getattr(summary, name)
-                    for name in ("added", "from_store", "unchanged", "copies", "moved", "removed")
+                    for name in ("added", "from_store", "unchanged", "copies", "moved", "annotated", "removed")
                 },
                 "skipped": skipped_json(summary.skipped),
                 "unreachable": skipped_json(summary.unreachable),
@@ -173,10 +173,11 @@ def _give(summary: "IndexSummary", index: Path, *, json: bool) -> None:
             }
         )
     else:
+        changed = f" ({summary.annotated} with other metadata)" if summary.annotated else ""
         stored = f", {summary.from_store} of them from the store" if summary.from_store else ""
         typer.echo(
             f"{summary.added} videos added ({clock(summary.total_seconds)} of video, {summary.num_moments} moments, "
-            f"{rate:.1f} x real time{stored}), {summary.unchanged} unchanged, {summary.moved} moved, "
+            f"{rate:.1f} x real time{stored}), {summary.unchanged} unchanged{changed}, {summary.moved} moved, "
             f"{summary.removed} removed, {summary.copies} further copies, "
             f"{len(summary.skipped)} skipped; index: {printable(index)}"
         )

@@ -87,7 +87,7 @@ def _csv_rows(path: Path) -> list[tuple[str, Any, dict[str, MetadataValue]]]:
     rows = list(csv_rows(path, _check_header))
     if not rows:
         return []
-    names = [name for name in rows[0][1] if name]
+    names = list(rows[0][1])
     video = _video_column(names, str(path))
     readers = {name: _reader_of([row[name] for _, row in rows]) for name in names if name != video}
     return [
@@ -101,10 +101,11 @@ def _csv_rows(path: Path) -> list[tuple[str, Any, dict[str, MetadataValue]]]:
 
 
 def _check_header(origin: str, header: list[str]) -> list[str]:
-    named = [name for name in header if name]
-    if len({name.lower() for name in named}) < len(named):
+    if not all(header):
+        raise DatasetError(f"{origin}: every column must have a name, found {', '.join(map(repr, header))}. Name it.")
+    if len({name.lower() for name in header}) < len(header):
         raise DatasetError(f"{origin}: two columns have the same name, found {', '.join(header)}. Rename one.")
-    _video_column(named, origin)
+    _video_column(header, origin)
     return header
 
 

@@ -1,6 +1,7 @@
 """Which videos a query is asked of: by path, date, duration and metadata. Plain Python; nothing is pasted into SQL."""
 
 import fnmatch
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -53,6 +54,9 @@ class Filter:
         min_duration_seconds, max_duration_seconds: both ends included.
         metadata: column name to the value it must have, or to (operator, value).
         conditions: more of these, for several on one column.
+
+    Raises:
+        MomentIndexError: a duration is negative or no number.
     """
 
     path: str | None = None
@@ -62,6 +66,11 @@ class Filter:
     max_duration_seconds: float | None = None
     metadata: Mapping[str, MetadataValue | tuple[Operator, MetadataValue]] = field(default_factory=dict)
     conditions: Sequence[Condition] = ()
+
+    def __post_init__(self) -> None:
+        for seconds in (self.min_duration_seconds, self.max_duration_seconds):
+            if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
+                raise MomentIndexError(f"A duration to filter by must be a number of seconds from 0 on, got {seconds}.")
 
     def all_conditions(self) -> list[Condition]:
         """`metadata` and `conditions` in one list."""

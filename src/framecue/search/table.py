@@ -222,7 +222,13 @@ def has_table(folder: Path) -> bool:
         return False
     if not folder.is_dir():
         raise MomentIndexError(f"{folder} is a file, not a moment index; name a folder.")
-    return any((folder / TABLE_FOLDER).glob("_versions/*.manifest"))
+    versions = folder / TABLE_FOLDER / "_versions"
+    try:  # a glob takes what may not be read for what is not there
+        return any(name.endswith(".manifest") for name in os.listdir(versions))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise MomentIndexError(f"{versions} cannot be read ({error.strerror}); let this user read it.") from None
 
 
 def _uri(folder: Path) -> str:

@@ -4,6 +4,7 @@ A video is decoded once. Its sampled frames go by in windows, each of which beco
 short clip (with an adapter: the temporal module over evenly spread frames), and the whole video becomes one more.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ WINDOW_SECONDS, HOP_SECONDS, NUM_FRAMES = 4.0, 2.0, 16
 MAX_TEXT_LETTERS = 10_000
 
 _BATCH_WINDOWS = 64
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,10 +313,12 @@ def _pixels(image: str | Path | Image.Image) -> npt.NDArray[np.uint8]:
         if not isinstance(image, Image.Image):
             if Path(image).exists() and not Path(image).is_file():
                 raise OSError("it is not a regular file")  # opening a pipe would wait for a writer
-            with Image.open(image) as opened:
-                return _pixels(opened)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)  # more pixels than any camera's
+                with Image.open(image) as opened:
+                    return _pixels(opened)
         return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, *_BOMBS) as error:
         what = image if not isinstance(image, Image.Image) else "the given picture"
         why = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise VideoError(f"{what}: cannot be read as an image: {why}; name a PNG or JPEG file.") from None

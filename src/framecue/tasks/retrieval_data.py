@@ -34,19 +34,26 @@ class RetrievalData:
 
 
 def prepare_retrieval(
-    config: RunConfig, backbone: Backbone, *, progress: Callable[[ExtractionProgress], None] | None = None
+    config: RunConfig,
+    backbone: Backbone,
+    source: CaptionSet | None = None,
+    *,
+    progress: Callable[[ExtractionProgress], None] | None = None,
 ) -> RetrievalData:
     """Captioned sets of a run; videos whose features are not stored yet are extracted first.
 
     Captions that do not fit beside the prompt vectors are cut, and counted in the notes; unreadable videos are left out
     and listed.
 
+    Args:
+        source: as `read_run_captions` gave it; None = read now.
+
     Raises:
         DatasetError: the captions cannot be used, or no readable training video is left.
         MakerMismatchError: the store holds features of another maker.
         PromptTooLongError: a caption does not fit, and `retrieval.truncate` is off.
     """
-    source = read_run_captions(config)
+    source = source or read_run_captions(config)
     notes = list(source.notes)
     parts = {name: [video for video in source.videos if video.split == name] for name in PARTS}
     if len(parts["train"]) < 2:

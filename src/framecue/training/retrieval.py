@@ -17,7 +17,7 @@ from framecue.tasks.blend import choose_weights
 from framecue.tasks.evaluation import method_name
 from framecue.tasks.matching import MatchRule, fit_match_rule
 from framecue.tasks.retrieval import CaptionedSet, RetrievalTask, similarity
-from framecue.tasks.retrieval_data import RetrievalData, prepare_retrieval
+from framecue.tasks.retrieval_data import RetrievalData, prepare_retrieval, read_run_captions
 from framecue.tasks.retrieval_evaluation import evaluate_retrieval, measure_blend
 from framecue.training.loop import train
 from framecue.training.recognition import (
@@ -50,9 +50,10 @@ def train_retrieval(
         FramecueError: as its parts do; nothing half-written is left under a final name.
     """
     progress = progress or RunProgress()
+    captions = read_run_captions(config)  # before a model is fetched: a wrong path costs a second
     backbone = open_run(config, restart=restart, backbone=backbone)
     config = settled(config, backbone)
-    data = prepare_retrieval(config, backbone, progress=progress.extraction)
+    data = prepare_retrieval(config, backbone, captions, progress=progress.extraction)
     for line in data.notes:
         progress.note(line)
     fitted = _fit(config, data, backbone, progress=progress)

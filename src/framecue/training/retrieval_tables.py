@@ -15,6 +15,7 @@ from framecue.datasets.world import NOVEL_CLASSES, SEEN_CLASSES, write_caption_l
 from framecue.errors import DatasetError, UsageError
 from framecue.features.extract import ExtractionProgress
 from framecue.files import write_text
+from framecue.tasks.retrieval_data import read_run_captions
 from framecue.tasks.retrieval_evaluation import FROZEN
 from framecue.training.recognition import RunProgress, RunResult, load_run_backbone, make_folder
 from framecue.training.retrieval import CHOSEN, train_retrieval
@@ -127,6 +128,7 @@ def run_retrieval_table(
     if dataset == WORLD:
         options = replace(options, prompts_alone=WORLD_PROMPTS_ALONE)
         _render_world(config.out, report)
+    read_run_captions(config)  # before a model is fetched: a wrong path costs a second
     with single_thread() if config.backbone.id == TINY else nullcontext():
         backbone = backbone or load_run_backbone(config)
         made = {
