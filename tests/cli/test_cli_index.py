@@ -16,7 +16,8 @@ from framecue.api.collection import open_index
 from framecue.cli.main import VERBS, app
 from framecue.video.writer import write_video
 
-# The real command; `slow` seconds more for each chunk of frames, and each video is committed by itself.
+# The real command; `slow` seconds more for each chunk of frames behind the first `free` ones, each video committed by
+# itself.
 COMMAND = """
 import time
 import framecue.api.index_run as index_run
@@ -24,8 +25,11 @@ from framecue.backbone import Backbone
 index_run._COMMIT_VIDEOS = index_run._MAX_WORKERS = 1
 real = Backbone.encode_frames
 
+calls = []
+
 def slowly(self, frames):
-    time.sleep({slow})
+    calls.append(1)
+    time.sleep({slow} if len(calls) > {free} else 0)
     return real(self, frames)
 
 Backbone.encode_frames = slowly
@@ -35,8 +39,8 @@ main()
 """
 
 
-def command(*arguments: object, slow: float = 0.0) -> list[str]:
-    return [sys.executable, "-c", COMMAND.format(slow=slow), "index", *map(str, arguments)]
+def command(*arguments: object, slow: float = 0.0, free: int = 0) -> list[str]:
+    return [sys.executable, "-c", COMMAND.format(slow=slow, free=free), "index", *map(str, arguments)]
 
 
 @pytest.fixture
@@ -68,6 +72,10 @@ def wait_for(condition, process=None, seconds=60):
 
 def num_videos(index: Path) -> int:
     return open_index(index).index.status().num_videos if (index / "collection.json").exists() else 0
+
+
+def building(run, index):
+    return json.loads(run("status", "--index", index, "--json").stdout)["building"]
 
 
 def test_add_then_status_then_refresh(run, videos, index):
@@ -165,10 +173,11 @@ def test_errors_are_one_line(run, videos, tmp_path, arguments, exit_code, messag
 
 
 def test_a_killed_run_loses_little_and_the_same_command_goes_on(run, videos, index):
-    process = subprocess.Popen(command("add", videos, "--index", index, "--backbone", "tiny", slow=0.8))
+    process = subprocess.Popen(command("add", videos, "--index", index, "--backbone", "tiny", slow=30, free=2))
     wait_for(lambda: num_videos(index) >= 2, process)
-    told = json.loads(run("status", "--index", index, "--json").stdout)["building"]
-    assert (told["num_videos"], told["videos_done"] >= 1) == (4, True)
+    wait_for(lambda: (building(run, index) or {}).get("videos_done", 0) >= 1, process)
+    told = building(run, index)
+    assert told["num_videos"] == 4
     assert told["current"].startswith(str(videos))
     second = run("add", videos, "--index", index)
     assert second.exit_code == 1
@@ -177,14 +186,14 @@ def test_a_killed_run_loses_little_and_the_same_command_goes_on(run, videos, ind
     process.wait()
     kept = num_videos(index)
     assert 2 <= kept < 4
-    assert json.loads(run("status", "--index", index, "--json").stdout)["building"] is None
+    assert building(run, index) is None
     result = run("add", videos, "--index", index)
     assert f"{4 - kept} videos added" in result.stdout
     assert f"{kept} unchanged" in result.stdout
 
 
 def test_ctrl_c_is_one_line_and_keeps_what_is_finished(run, videos, index):
-    arguments = command("add", videos, "--index", index, "--backbone", "tiny", slow=0.8)
+    arguments = command("add", videos, "--index", index, "--backbone", "tiny", slow=4, free=1)
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: num_videos(index) >= 1, process)
     process.send_signal(signal.SIGINT)
