@@ -148,6 +148,7 @@ def test_sign_in(visit: Visit, stage_index: Path, serve: Callable[..., Any], tmp
     page = visit(server, f"/?token={TOKEN}")
     page.locator(".card .open").first.wait_for()
     assert TOKEN not in page.url
+    page.wait_for_load_state("networkidle")  # a picture that is on its way would miss the server
     server.stop()
 
 
