@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from framecue.errors import MakerMismatchError, StoreError
 from framecue.features.identity import FileStamp, hash_file, path_text, stamp_file
-from framecue.features.store_errors import lance_errors, mismatch, retrying
+from framecue.features.store_errors import heed_interrupt, lance_errors, mismatch, retrying
 from framecue.features.store_rows import (
     FEATURE_COLUMNS,
     IDENTITY_COLUMNS,
@@ -221,7 +221,8 @@ class FeatureStore:
         with lance_errors(self.path, "read"):
             try:
                 return read(self._dataset)
-            except (OSError, ValueError, RuntimeError):
+            except (OSError, ValueError, RuntimeError) as error:
+                heed_interrupt(error)
                 # Another process may have compacted the table and dropped this version; the latest has the same rows.
                 return retrying(lambda: read(self._reopen()))
 

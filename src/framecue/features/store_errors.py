@@ -29,12 +29,19 @@ def is_disk_full(error: BaseException) -> bool:
     return f"os error {errno.ENOSPC}" in text or f"os error {errno.EDQUOT}" in text
 
 
+def heed_interrupt(error: BaseException) -> None:
+    """Raises KeyboardInterrupt where Lance reports a Ctrl-C, which it met while it read, as an error of the data."""
+    if "KeyboardInterrupt" in str(error):
+        raise KeyboardInterrupt from error
+
+
 def retrying(action: Callable[[], T]) -> T:
     """Tries again after a moment: another process may be compacting the table, the next try meets its new version."""
     for attempt in range(_ATTEMPTS - 1):
         try:
             return action()
         except (OSError, ValueError, RuntimeError) as error:
+            heed_interrupt(error)
             if is_disk_full(error):
                 raise
             time.sleep(_FIRST_PAUSE_SECONDS * 2**attempt * random.SystemRandom().uniform(0.5, 1.5))
@@ -49,6 +56,7 @@ def lance_errors(path: Path, doing: str) -> Iterator[None]:
     except StoreError:
         raise
     except (OSError, ValueError, RuntimeError, pa.ArrowException) as error:
+        heed_interrupt(error)
         if is_disk_full(error):
             raise StoreError(
                 f"Feature store {path} cannot be {doing}: the disk is full; what was committed is kept: "

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framecue.errors import MakerMismatchError, MomentIndexError
-from framecue.features.store_errors import retrying
+from framecue.features.store_errors import heed_interrupt, retrying
 from framecue.search.answers import Found, Hit, IndexSettings, IndexStatus, Level
 from framecue.search.binding import Binding, check_binding, mismatch
 from framecue.search.blocks import Candidates
@@ -358,7 +358,8 @@ class MomentIndex:
         with table_errors(self.path, "read"):
             try:
                 return read(self._reader.latest(level))
-            except (OSError, ValueError, RuntimeError):
+            except (OSError, ValueError, RuntimeError) as error:
+                heed_interrupt(error)
                 # A writer may have dropped this version meanwhile; the newest is there.
                 return retrying(lambda: read(self._reader.latest(level)))
 

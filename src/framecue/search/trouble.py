@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from framecue.errors import FramecueError, MomentIndexError
-from framecue.features.store_errors import is_disk_full
+from framecue.features.store_errors import heed_interrupt, is_disk_full
 
 # Lance appends the place in its own source, and sometimes its own prefix.
 _LANCE_NOISE = re.compile(r", \S+\.rs:\d+:\d+|LanceError\(\w+\): |External error: |Generic \S+ error: ")
@@ -22,6 +22,7 @@ def table_errors(path: Path, doing: str) -> Iterator[None]:
     except FramecueError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, pa.ArrowException) as error:
+        heed_interrupt(error)
         raise _told(path, doing, error) from error
     except BaseException as error:
         # Some damage makes Lance's Rust code panic, which no Exception is; the class cannot be imported.
