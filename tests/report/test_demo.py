@@ -90,8 +90,8 @@ def test_demo_leaves_results_and_a_page(folder, first):
         "timelines",
         "features of captioned videos",
         *(f"train retrieval, {method}, seed {seed}" for method in ("A3", "robust") for seed in (0, 1)),
-        "index moments",
         "index moments, frozen CLIP",
+        "index moments",
     ]
     _check_retrieval(folder, results["retrieval"], page)
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from framecue.api import Collection, open_index
 from framecue.backbone import Backbone
+from framecue.config import RunConfig
 from framecue.datasets.localization import read_ground_truth
 from framecue.datasets.world import UNTRIMMED_SEEN_CLASSES, order_pairs, write_caption_list
 from framecue.errors import MakerMismatchError
@@ -84,16 +85,7 @@ def run_retrieval(
         lap: called with the name of each stage that is done.
     """
     write_caption_list(out / CAPTIONS, out / "videos", seen=seen, held_out=held_out)
-    steps = [] if iterations is None else [f"train.{key}={iterations}" for key in ("iterations", "restart_iterations")]
-    changes = [
-        f"data.source={json.dumps(str(out / CAPTIONS))}",
-        f"features.store={json.dumps(str(out / 'features.lance'))}",
-        f"backbone.id={json.dumps(backbone_id)}",
-        *steps,
-    ]
-    config = retrieval_config("world", None, out / "retrieval", changes)
-    alone = WORLD_PROMPTS_ALONE if iterations is None else {"lr": WORLD_PROMPTS_ALONE["lr"]}
-    options = RetrievalTableOptions(seeds=tuple(seeds), rows=(PROMPTS, TIMED), prompts_alone=alone)
+    config, options = _settings(out, backbone_id, seeds, iterations)
     table = run_retrieval_table(
         config,
         options=options,
@@ -102,51 +94,73 @@ def run_retrieval(
         backbone=backbone,
     )
     lap("train retrieval")
-    adapters = {trial["name"]: config.out / trial["adapter"] for trial in table["trials"]}
+    adapters = {(trial["method"], trial["seed"]): config.out / trial["adapter"] for trial in table["trials"]}
     test = prepare_retrieval(config, backbone).test
     twins = {
         method: _spread(
-            [
-                twins_told_apart(load_adapter(adapters[trial["name"]], backbone), test, config, seen)
-                for trial in table["trials"]
-                if trial["method"] == method
-            ]
+            [twins_told_apart(load_adapter(adapters[method, seed], backbone), test, config, seen) for seed in seeds]
         )
         for method in (PROMPTS, TIMED)
     }
     lap("measure retrieval")
-    adapter = adapters[f"{TIMED}, seed {seeds[0]}"]
-    trained = _index(out / INDEX, out, backbone, adapter, progress)
-    frozen = _index(out / FROZEN_INDEX, out, backbone, None, progress)
-    lap("index")
-    names = [name for name in UNTRIMMED_SEEN_CLASSES if name in seen]
-    moments = {
-        method: moments_right(collection, out / "untrimmed" / GROUND_TRUTH, names)
-        for method, collection in ((FROZEN, frozen), (f"{TIMED}, seed {seeds[0]}", trained))
+    collections = {
+        FROZEN: _index(out / FROZEN_INDEX, out, backbone, None, progress),
+        f"{TIMED}, seed {seeds[0]}": _index(out / INDEX, out, backbone, adapters[TIMED, seeds[0]], progress),
     }
-    found = [_found(trained.search(query, top_k=TOP_K)) for query in QUERIES]
+    lap("index")
+    about_index, found = _search(collections, out, [name for name in UNTRIMMED_SEEN_CLASSES if name in seen])
     lap("search")
     results = {
         "table": table,
         "twins_told_apart": twins,
-        "index": {
-            "folder": INDEX,
-            "num_videos": trained.status().index.num_videos,
-            "num_moments": trained.status().index.num_moments,
-            "window_seconds": WINDOW_SECONDS,
-            "hop_seconds": HOP_SECONDS,
-            "moments_right": moments,
-        },
+        "index": about_index,
         "queries": [_query_json(answer.result, out) for answer in found],
     }
     return RetrievalDemo(results, found)
+
+
+def _settings(
+    out: Path, backbone_id: str, seeds: Sequence[int], iterations: int | None
+) -> tuple[RunConfig, RetrievalTableOptions]:
+    """The world's own, on the videos and features that the demo has already."""
+    steps = [] if iterations is None else [f"train.{key}={iterations}" for key in ("iterations", "restart_iterations")]
+    changes = [
+        f"data.source={json.dumps(str(out / CAPTIONS))}",
+        f"features.store={json.dumps(str(out / 'features.lance'))}",
+        f"backbone.id={json.dumps(backbone_id)}",
+        *steps,
+    ]
+    alone = WORLD_PROMPTS_ALONE if iterations is None else {"lr": WORLD_PROMPTS_ALONE["lr"]}
+    options = RetrievalTableOptions(seeds=tuple(seeds), rows=(PROMPTS, TIMED), prompts_alone=alone)
+    return retrieval_config("world", None, out / "retrieval", changes), options
+
+
+def _search(
+    collections: Mapping[str, Collection], out: Path, names: Sequence[str]
+) -> tuple[dict[str, Any], list[FoundMoments]]:
+    """How many moments each index finds rightly, and what the last one, which the page will show, says to examples."""
+    right = {
+        method: moments_right(collection, out / "untrimmed" / GROUND_TRUTH, names)
+        for method, collection in collections.items()
+    }
+    shown = [*collections.values()][-1]
+    held = shown.status().index
+    about = {
+        "folder": shown.folder.name,
+        "num_videos": held.num_videos,
+        "num_moments": held.num_moments,
+        "window_seconds": WINDOW_SECONDS,
+        "hop_seconds": HOP_SECONDS,
+        "moments_right": right,
+    }
+    return about, [_found(shown.search(query, top_k=TOP_K)) for query in QUERIES]
 
 
 def _stage(phase: str) -> str:
     return f"train retrieval, {phase}" if "seed" in phase else "features of captioned videos"
 
 
-def twins_told_apart(model: VideoTextModel, test: CaptionedSet, config: Any, seen: Sequence[str]) -> float:
+def twins_told_apart(model: VideoTextModel, test: CaptionedSet, config: RunConfig, seen: Sequence[str]) -> float:
     """Share of captions nearer to their own video than to the same frames run backwards; half of it is chance.
 
     The test videos of an order pair are each other's reversal, so all that tells them apart is time.
