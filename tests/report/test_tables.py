@@ -10,9 +10,10 @@ from rich.console import Console
 from test_page import NASTY, Checker
 
 from framecue.report.paper_figures import FIGURES, figures_of
+from framecue.report.table_markdown import markdown
 from framecue.report.table_page import render_table_page
 from framecue.report.table_words import LOOK_AT, TITLES
-from framecue.report.tables import columns, headline, markdown, print_table, with_paper
+from framecue.report.tables import columns, headline, print_table, with_paper
 
 COMMAND = ("framecue", "reproduce", "base-to-novel", "hmdb51", "--out", "my runs", "--data", "hmdb")
 

@@ -8,7 +8,8 @@ import pytest
 from framecue.config import RunConfig, build_config, load_config
 from framecue.datasets.world import write_untrimmed
 from framecue.errors import DatasetError, UsageError
-from framecue.report.tables import markdown, with_paper
+from framecue.report.table_markdown import markdown
+from framecue.report.tables import with_paper
 from framecue.training import localization_tables
 from framecue.training.localization_tables import STRICT, run_localization_table
 from framecue.training.localization_trials import (

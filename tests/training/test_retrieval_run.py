@@ -302,6 +302,8 @@ def test_reproduce_prints_the_table_of_a_config(make_config, tmp_path):
     ]
     made = CliRunner().invoke(app, [*words, "--format", "markdown"])
     assert made.exit_code == 0, made.stderr
+    about = "| R@1 t2v / v2t, captions about | motions never trained on | order and direction | other motions |"
+    assert about in made.stdout
     for words in ("| method | t2v R@1 | t2v R@5 |", "| frozen CLIP |", "| A3 |", "No published figure is known"):
         assert words in made.stdout
     page = (tmp_path / "t" / "table.html").read_text()

@@ -236,8 +236,9 @@ def _refuse_others(context: typer.Context, table: str, names: tuple[str, ...]) -
 def _show(table: "Mapping[str, Any]", out: Path, format: str) -> None:
     """The files in `out`, and the table on standard output."""
     from framecue.files import write_text
+    from framecue.report.table_markdown import markdown
     from framecue.report.table_page import render_table_page
-    from framecue.report.tables import markdown, print_table
+    from framecue.report.tables import print_table
 
     write_text(out / "table.md", markdown(table))
     write_text(out / "table.html", render_table_page(table))

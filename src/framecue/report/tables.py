@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from framecue.report.paper_figures import PaperFigure, figures_of, is_papers_backbone
-from framecue.report.table_words import COLUMNS, FEW_OVERLAPS, LOOK_AT, MAIN, PRINTED_OVERLAPS, TITLES
+from framecue.report.table_words import COLUMNS, FEW_OVERLAPS, MAIN, PRINTED_OVERLAPS, TITLES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -342,6 +342,13 @@ def print_table(table: Table, console: "Console") -> None:
             if any(text != NONE for text in published):
                 grid.add_row(Text("  published"), *map(Text, published), style="dim")
         console.print(grid)
+    if by_group := group_rows(table):
+        grid = RichTable()
+        for heading in by_group[0]:
+            grid.add_column(Text(heading), overflow="fold")
+        for cells in by_group[1:]:
+            grid.add_row(*map(Text, cells))
+        console.print(grid)
     for line in _lines_below(table, paper):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
@@ -353,32 +360,21 @@ def _side_by_side(table: Table, shown: list[Column]) -> list[list[Column]]:
     return [[column for column in shown if f"{side}/" in column.measure] for side in _DIRECTIONS]
 
 
+def group_rows(table: Table) -> list[list[str]]:
+    """R@1 of a retrieval table by kind of caption, head first; empty where the captions are not of several kinds."""
+    end = f"/{_DIRECTIONS[0]}/R1"
+    groups = [name.removesuffix(end) for name in table["rows"][0]["measures"] if name.endswith(end)]
+    if not groups:
+        return []
+    rows = [["R@1 t2v / v2t, captions about", *groups]]
+    for row in table["rows"]:
+        cells = [[row["measures"].get(f"{group}/{side}/R1") for side in _DIRECTIONS] for group in groups]
+        rows.append([row["method"], *(" / ".join(percent_cell(table, part) for part in cell) for cell in cells)])
+    return rows
+
+
 def _lines_below(table: Table, paper: PaperNotes) -> list[str]:
     lines = [headline(table), f"In percent; {spread_text(table)}. {paper_caveat(table)}"]
     lines += [f"[{mark}] {known}" for mark, known in paper.notes.items()]
     lines += [f"{subject}: {text}" for subject, text in facts(table)]
     return [*lines, "command per row:", *(f"  {command}" for command in dict.fromkeys(commands(table).values()))]
-
-
-def markdown(table: Table) -> str:
-    """The same as a Markdown document."""
-    shown = columns(table)
-    paper = paper_notes(table, shown)
-    rows = [["method", *(column.heading for column in shown)]]
-    for method in methods(table):
-        rows.append([method, *(percent_cell(table, cell(table, method, column)) for column in shown)])
-        if method in paper.rows:
-            rows.append([f"{method}, published", *paper.rows[method]])
-    head, *body = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
-    parts = [
-        f"# {title_of(table)}",
-        headline(table),
-        f"What to look at: {LOOK_AT[table['table']]}" if table["table"] in LOOK_AT else "",
-        "\n".join([head, "|---|" + "---:|" * len(shown), *body]),
-        f"{capital(quantity(table))} in %; {spread_text(table)}. {paper_caveat(table)}",
-        "\n".join(f"- [{mark}] {known}" for mark, known in paper.notes.items()),
-        "\n".join(f"- {subject}: {text}" for subject, text in facts(table)),
-        "Command per row:",
-        "```\n" + "\n".join(dict.fromkeys(commands(table).values())) + "\n```",
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
