@@ -23,6 +23,16 @@ def until(page: Any, condition: str) -> None:
         page.wait_for_timeout(40)
 
 
+def soon(page: Any, condition: Callable[[], bool]) -> None:
+    """Wait for a condition; one that never comes true is asserted once more, to be told what is there instead."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        page.wait_for_timeout(40)
+    assert condition(), f"not within {WAIT_SECONDS:g} s"
+
+
 def cards(page: Any) -> Any:
     """The links that the cards are."""
     return page.locator(".card .open")

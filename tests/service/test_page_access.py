@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from page_tools import Visit, cards
+from page_tools import Visit, cards, soon
 
 pytestmark = pytest.mark.browser
 
@@ -52,5 +52,5 @@ def test_text_and_controls_have_contrast_and_names(visit: Visit, stage_server: A
         cards(page).first.wait_for()
         cards(page).first.click()
         page.locator("#player .curve").wait_for(state="attached")
-        assert page.evaluate(NAMELESS) == []
-        assert page.evaluate(CONTRAST) == []
+        soon(page, lambda page=page: page.evaluate(NAMELESS) == [])
+        soon(page, lambda page=page: page.evaluate(CONTRAST) == [])

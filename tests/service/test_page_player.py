@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_tools import VIDEO, Shoot, Visit, shown, until
+from page_tools import VIDEO, Shoot, Visit, shown, soon, until
 
 pytestmark = pytest.mark.browser
 
@@ -69,7 +69,7 @@ def test_the_line_of_time_shows_curves_and_seeks(visit: Visit, stage_server: Any
     page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 40, steps=4)
     page.mouse.up()
     wait_near(page, duration * 0.25)
-    assert page.locator(".readout").is_visible()
+    soon(page, lambda: page.locator(".readout").is_visible())
     shoot(page, "timeline")
     slider = page.get_by_role("slider", name="Time in the video")
     slider.focus()
@@ -77,7 +77,7 @@ def test_the_line_of_time_shows_curves_and_seeks(visit: Visit, stage_server: Any
     wait_near(page, 0.0, 0.05)
     page.keyboard.press("ArrowRight")
     wait_near(page, 1.0, 0.05)
-    assert slider.get_attribute("aria-valuetext").startswith("0:01 of ")
+    soon(page, lambda: slider.get_attribute("aria-valuetext").startswith("0:01 of "))
     page.keyboard.press(".")
     wait_near(page, 1.04, 0.02)
 
@@ -86,11 +86,11 @@ def test_typed_labels_are_drawn_and_found(visit: Visit, stage_server: Any, shoot
     page = visit(stage_server, "/#/?q=a+red+circle")
     page.locator(".card .open").first.click()
     shown(page)
-    assert page.locator("#labels").input_value() == "a red circle"
+    soon(page, lambda: page.locator("#labels").input_value() == "a red circle")
     page.locator("#labels").fill("moving left, growing, <i>turning</i>")
     page.keyboard.press("Enter")
     page.locator(".curve").nth(2).wait_for(state="attached")
-    assert page.locator(".legend .label").all_inner_texts() == ["moving left", "growing", "<i>turning</i>"]
+    soon(page, lambda: page.locator(".legend .label").all_inner_texts() == ["moving left", "growing", "<i>turning</i>"])
     strokes = page.locator(".curve").evaluate_all("curves => curves.map(c => c.getAttribute('stroke'))")
     assert len(set(strokes)) == 3
     assert "labels=moving+left%2Cgrowing" in page.url
@@ -102,13 +102,13 @@ def test_typed_labels_are_drawn_and_found(visit: Visit, stage_server: Any, shoot
         minutes, rest = span.split(" – ")[0].split(":")
         page.locator(".segments button").first.click()
         until(page, f"{VIDEO}.currentTime >= {int(minutes) * 60 + float(rest) - 0.2}")
-        assert page.locator(".segment").count() == page.locator(".segments li").count()
+        soon(page, lambda: page.locator(".segment").count() == page.locator(".segments li").count())
     page.reload()
     page.locator(".curve").nth(2).wait_for(state="attached")
     page.locator("#labels").fill("")
     page.keyboard.press("Enter")
     page.locator(".note", has_text="Type what to look for").wait_for()
-    assert page.locator(".curve").count() == 0
+    soon(page, lambda: page.locator(".curve").count() == 0)
 
 
 def test_a_link_opens_afresh_and_survives_reload(visit: Visit, stage_server: Any) -> None:
@@ -119,8 +119,8 @@ def test_a_link_opens_afresh_and_survives_reload(visit: Visit, stage_server: Any
     for _ in range(2):
         shown(page)
         until(page, f"{VIDEO}.currentTime >= {start}")
-        assert page.locator(".curve").count() == 2
-        assert page.locator(".details h2").first.inner_text().count(":") == 2
+        soon(page, lambda: page.locator(".curve").count() == 2)
+        soon(page, lambda: page.locator(".details h2").first.inner_text().count(":") == 2)
         page.reload()
     page.locator(".others li").nth(1).wait_for()  # what else was found, asked anew
     page.keyboard.press("Escape")
@@ -134,8 +134,8 @@ def test_back_and_forward(visit: Visit, stage_server: Any) -> None:
     shown(page)
     page.go_back()
     page.locator("#results").wait_for()
-    assert page.locator("#player").is_hidden()
-    assert page.locator(".card .open").count() > 1
+    soon(page, lambda: page.locator("#player").is_hidden())
+    soon(page, lambda: page.locator(".card .open").count() > 1)
     page.go_forward()
     shown(page)
     until(page, f"{VIDEO}.currentTime >= {start}")
@@ -145,7 +145,7 @@ def test_back_and_forward(visit: Visit, stage_server: Any) -> None:
     page.locator("#results-title", has_text="“a star”").wait_for()
     page.go_back()
     page.locator("#results-title", has_text="“a red circle”").wait_for()
-    assert page.locator("#q").input_value() == "a red circle"
+    soon(page, lambda: page.locator("#q").input_value() == "a red circle")
 
 
 def test_next_previous_and_loop(visit: Visit, stage_server: Any) -> None:
@@ -167,7 +167,7 @@ def test_next_previous_and_loop(visit: Visit, stage_server: Any) -> None:
     page.evaluate(f"{VIDEO}.currentTime = {end - 0.2}")
     until(page, f"{VIDEO}.currentTime < {end - 0.5}")
     assert start - 0.1 <= seconds(page) < end
-    assert page.get_by_role("button", name="Loop the moment (l)").get_attribute("aria-pressed") == "true"
+    soon(page, lambda: page.get_by_role("button", name="Loop the moment (l)").get_attribute("aria-pressed") == "true")
 
 
 def span_of(page: Any) -> tuple[str, float, float]:
@@ -200,7 +200,7 @@ def test_of_a_long_moment_the_part_that_the_server_cuts_is_offered(visit: Visit,
     page = visit(stage_server, f"/#/video/{video_id}?t=1&end=100&q=a+red+circle")
     shown(page)
     link = page.get_by_role("link", name="Download the first 60 s")
-    assert link.get_attribute("href") == f"/media/{video_id}?as=mp4&start=1&end=61"
+    soon(page, lambda: link.get_attribute("href") == f"/media/{video_id}?as=mp4&start=1&end=61")
     assert page.request.get(stage_server.url + link.get_attribute("href")).status == 200
 
 
@@ -227,7 +227,7 @@ def test_found_segments_are_bars_that_one_can_jump_to(visit: Visit, stage_server
     page.locator(".curve").nth(1).wait_for(state="attached")
     page.get_by_role("button", name="Find these actions").click()
     page.locator(".note", has_text="2 segments found.").wait_for()
-    assert page.locator(".segment").count() == 2
+    soon(page, lambda: page.locator(".segment").count() == 2)
     # In one step: the line is drawn anew, with other elements, whenever its width changes.
     bar, line, width = page.evaluate(
         """(() => { const box = (name) => document.querySelector(name).getBoundingClientRect();
@@ -245,7 +245,7 @@ def test_a_whole_video(visit: Visit, stage_server: Any) -> None:
     page = visit(stage_server)
     page.locator(".card .open").first.click()
     until(page, f"{VIDEO}.readyState >= 2 && {VIDEO}.currentTime > 0")
-    assert page.locator(".timeline .moment").count() == 0
+    soon(page, lambda: page.locator(".timeline .moment").count() == 0)
     page.locator(".note", has_text="Type what to look for").wait_for()
     page.get_by_role("link", name="More like this").click()
     page.locator("#results-note", has_text="searched in").wait_for()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_tools import VIDEO, until
+from page_tools import VIDEO, soon, until
 
 from framecue.api.collection import open_index
 
@@ -64,7 +64,7 @@ def test_what_a_browser_cannot_read_plays_on_its_card(visit: Callable[..., Any],
     card.hover()
     video = card.locator("video.moving")
     video.wait_for()
-    assert "as=mp4" in video.get_attribute("src")
+    soon(page, lambda: "as=mp4" in video.get_attribute("src"))
 
 
 def test_seeking_beyond_a_transcoded_stretch(visit: Callable[..., Any], real_server: Any) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_tools import BOLD, PICTURES_LOADED, Shoot, Visit, cards, search, searched, until
+from page_tools import BOLD, PICTURES_LOADED, Shoot, Visit, cards, search, searched, soon, until
 
 pytestmark = pytest.mark.browser
 
@@ -20,21 +20,21 @@ def num_wide(page: Any) -> int:
 def test_a_fresh_page_lists_the_videos(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
     page = visit(stage_server)
     cards(page).nth(3).wait_for()
-    assert cards(page).count() == 4
-    assert page.locator("#results-title").inner_text() == "4 videos"
-    assert page.locator("#index-words").inner_text().startswith("4 videos · ")
+    soon(page, lambda: cards(page).count() == 4)
+    soon(page, lambda: page.locator("#results-title").inner_text() == "4 videos")
+    soon(page, lambda: page.locator("#index-words").inner_text().startswith("4 videos · "))
     shoot(page, "start")
 
 
 def test_a_sentence_shows_moments_with_time_and_score(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
     page = visit(stage_server)
     search(page, "a red circle moves to the left")
-    assert cards(page).count() >= 4
+    soon(page, lambda: cards(page).count() >= 4)
     assert "q=a+red+circle" in page.url
     first = page.locator(".card").first
-    assert re.fullmatch(r"\d+:\d\d(\.\d)? – \d+:\d\d(\.\d)?", first.locator(".when").inner_text())
-    assert re.search(r"\d+ %", first.locator(".score").inner_text())
-    assert re.match(r"4 videos searched in [\d.]+ m?s$", page.locator("#results-note").inner_text())
+    soon(page, lambda: re.fullmatch(r"\d+:\d\d(\.\d)? – \d+:\d\d(\.\d)?", first.locator(".when").inner_text()))
+    soon(page, lambda: re.search(r"\d+ %", first.locator(".score").inner_text()))
+    soon(page, lambda: re.match(r"4 videos searched in [\d.]+ m?s$", page.locator("#results-note").inner_text()))
     assert "searched in" in (page.locator("#announcement[aria-live=polite]").text_content() or "")
     until(page, PICTURES_LOADED)
     scores = page.locator(".card .bar").evaluate_all(
@@ -64,19 +64,19 @@ def test_pointing_at_a_card_plays_its_moment_silently(visit: Visit, stage_server
 def test_markup_in_names_is_text(visit: Visit, stage_server: Any) -> None:
     page = visit(stage_server)
     cards(page).nth(3).wait_for()
-    assert BOLD in page.locator(".card .name").all_inner_texts()
-    assert page.locator("main b, main i:not(.bar i):not(.cursor)").count() == 0
+    soon(page, lambda: BOLD in page.locator(".card .name").all_inner_texts())
+    soon(page, lambda: page.locator("main b, main i:not(.bar i):not(.cursor)").count() == 0)
     search(page, "<img src=x onerror=alert(1)>")
-    assert "<img src=x onerror=alert(1)>" in page.locator("#results-title").inner_text()
+    soon(page, lambda: "<img src=x onerror=alert(1)>" in page.locator("#results-title").inner_text())
     page.locator(".card", has_text=BOLD).first.locator(".open").click()
     page.locator(".details dd", has_text="<i>hall</i>").wait_for()
-    assert page.locator("#player-title").inner_text() == BOLD
+    soon(page, lambda: page.locator("#player-title").inner_text() == BOLD)
 
 
 def test_what_does_not_match_is_said_plainly(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
     page = visit(stage_server, "/#/?q=a+red+circle&min_score=1")
     page.get_by_role("heading", name="Nothing here matches “a red circle”, the nearest are:").wait_for()
-    assert page.locator(".card.weak").count() == cards(page).count() > 0
+    soon(page, lambda: page.locator(".card.weak").count() == cards(page).count() > 0)
     shoot(page, "no_match")
 
 
@@ -84,7 +84,7 @@ def test_filters_narrow_the_search_and_stand_in_the_link(visit: Visit, stage_ser
     page = visit(stage_server, "/#/?q=a+circle")
     cards(page).first.wait_for()
     page.locator("#filters-toggle").click()
-    assert page.evaluate("document.activeElement.name") == "path"
+    soon(page, lambda: page.evaluate("document.activeElement.name") == "path")
     page.get_by_label("Folder or path").fill("yard")
     page.get_by_label("camera", exact=True).fill("2")
     page.get_by_label("how to compare camera").select_option(">=")
@@ -92,14 +92,14 @@ def test_filters_narrow_the_search_and_stand_in_the_link(visit: Visit, stage_ser
     page.keyboard.press("Tab")
     page.get_by_role("button", name="Apply").click()
     searched(page, "2 videos searched")
-    assert set(page.locator(".card .name").all_inner_texts()) == {"second.mp4", "third.mp4"}
+    soon(page, lambda: set(page.locator(".card .name").all_inner_texts()) == {"second.mp4", "third.mp4"})
     assert "path=yard" in page.url
     assert "where=camera%3E%3D2" in page.url
-    assert page.locator("#filters-count").inner_text() == "2"
+    soon(page, lambda: page.locator("#filters-count").inner_text() == "2")
     page.reload()
     searched(page, "2 videos searched")
     page.locator("#filters-toggle").click()
-    assert page.get_by_label("camera", exact=True).input_value() == "2"
+    soon(page, lambda: page.get_by_label("camera", exact=True).input_value() == "2")
     page.get_by_role("button", name="Clear").click()
     searched(page, "4 videos searched")
 
@@ -112,7 +112,7 @@ def test_filters_that_leave_nothing_offer_a_way_on(visit: Visit, stage_server: A
 
 def test_a_filter_of_another_kind_is_explained(visit: Visit, stage_server: Any) -> None:
     page = visit(stage_server, "/#/?q=a+circle&where=camera%3Dleft", failures=True)
-    assert "camera" in page.get_by_role("alert").inner_text()
+    soon(page, lambda: "camera" in page.get_by_role("alert").inner_text())
 
 
 def test_an_image_is_an_example(visit: Visit, stage_server: Any, tmp_path: Path, shoot: Shoot) -> None:
@@ -124,7 +124,7 @@ def test_an_image_is_an_example(visit: Visit, stage_server: Any, tmp_path: Path,
     page.locator("#file").set_input_files(tmp_path / "red <b>.png")
     searched(page)
     page.locator("#example canvas").wait_for()
-    assert page.locator("#example .name").inner_text() == "red <b>.png"
+    soon(page, lambda: page.locator("#example .name").inner_text() == "red <b>.png")
     shoot(page, "example")
     page.reload()
     page.get_by_role("button", name="Choose the file").wait_for()
@@ -143,14 +143,14 @@ def test_a_part_of_a_video_is_an_example(visit: Visit, stage_server: Any, stages
     page.get_by_role("button", name="Search", exact=True).click()
     page.locator("#results-title", has_text="2").wait_for()
     searched(page)
-    assert cards(page).count() > 0
+    soon(page, lambda: cards(page).count() > 0)
 
 
 def test_a_file_that_is_none_is_refused_in_words(visit: Visit, stage_server: Any, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
     page = visit(stage_server, failures=True)
     page.locator("#file").set_input_files(tmp_path / "notes.txt")
-    assert len(page.get_by_role("alert").inner_text()) > 20
+    soon(page, lambda: len(page.get_by_role("alert").inner_text()) > 20)
 
 
 def test_more_like_this(visit: Visit, stage_server: Any) -> None:
@@ -164,7 +164,7 @@ def test_more_like_this(visit: Visit, stage_server: Any) -> None:
     searched(page)
     page.go_back()
     page.locator("#results-title", has_text="“a circle”").wait_for()
-    assert page.locator("#example").is_hidden()
+    soon(page, lambda: page.locator("#example").is_hidden())
 
 
 def test_all_by_keyboard(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
@@ -184,13 +184,13 @@ def test_all_by_keyboard(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
         ("ArrowLeft", 0),
     ]:
         page.keyboard.press(key)
-        assert page.evaluate(where) == expected, key
+        soon(page, lambda expected=expected: page.evaluate(where) == expected)
     place = "document.activeElement.getBoundingClientRect().top + window.scrollY"
     top = page.evaluate(place)
     page.keyboard.press("ArrowDown")
-    assert page.evaluate(place) > top
+    soon(page, lambda: page.evaluate(place) > top)
     page.keyboard.press("ArrowUp")
-    assert page.evaluate(where) == 0
+    soon(page, lambda: page.evaluate(where) == 0)
     page.locator(".card video.moving").wait_for()  # the card that has the focus plays
     shoot(page, "keyboard")
     page.keyboard.press("?")
@@ -203,7 +203,7 @@ def test_all_by_keyboard(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
     page.locator("#player .curve").wait_for(state="attached")
     page.keyboard.press("Escape")
     page.locator("#results").wait_for()
-    assert page.evaluate(where) == 1
+    soon(page, lambda: page.evaluate(where) == 1)
 
 
 def test_a_narrow_screen(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
@@ -230,23 +230,23 @@ def test_dark_by_the_system_and_by_hand(visit: Visit, stage_server: Any, shoot: 
     page = visit(stage_server, "/#/?q=a+red+circle", color_scheme="dark")
     cards(page).first.wait_for()
     light = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(value => value > 127)"
-    assert page.evaluate(light) is False
+    soon(page, lambda: page.evaluate(light) is False)
     until(page, PICTURES_LOADED)
     shoot(page, "dark_results")
     page.get_by_role("button", name="Light theme").click()
-    assert page.evaluate(light) is True
+    soon(page, lambda: page.evaluate(light) is True)
     page.reload()
     cards(page).first.wait_for()
-    assert page.evaluate(light) is True
+    soon(page, lambda: page.evaluate(light) is True)
     page.get_by_role("button", name="Dark theme").click()
-    assert page.evaluate(light) is False
+    soon(page, lambda: page.evaluate(light) is False)
 
 
 def test_nothing_moves_by_itself_where_motion_is_unwelcome(visit: Visit, stage_server: Any) -> None:
     page = visit(stage_server, "/#/?q=a+red+circle", reduced_motion="reduce")
     page.locator(".card").first.hover()
     page.wait_for_timeout(500)
-    assert page.locator(".card video").count() == 0
+    soon(page, lambda: page.locator(".card video").count() == 0)
     cards(page).first.focus()
     page.keyboard.press("Space")  # but on request
     page.locator(".card video.moving").wait_for()
@@ -256,7 +256,7 @@ def test_a_query_without_end_is_refused_in_words(visit: Visit, stage_server: Any
     page = visit(stage_server, failures=True)
     page.locator("#q").fill("word " * 3000)
     page.keyboard.press("Enter")
-    assert "too much text" in page.get_by_role("alert").inner_text()
+    soon(page, lambda: "too much text" in page.get_by_role("alert").inner_text())
     page.locator("#q").fill("word " * 400)
     page.keyboard.press("Enter")
     page.get_by_role("alert").filter(has_not_text="too much text").wait_for()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_tools import Shoot, Visit, searched, until
+from page_tools import Shoot, Visit, searched, soon, until
 
 from framecue.api.collection import open_index
 
@@ -52,7 +52,7 @@ def test_from_empty_to_gone_and_back(
     shoot(page, "empty")
     page.locator(".command button").first.click()
     page.locator("#toast.shown").wait_for()
-    assert page.evaluate("navigator.clipboard.readText()").startswith("framecue index add ")
+    soon(page, lambda: page.evaluate("navigator.clipboard.readText()").startswith("framecue index add "))
 
     films = tmp_path_factory.mktemp("films")
     shutil.copy(stages / "fourth.mp4", films / "one.mp4")
@@ -62,8 +62,11 @@ def test_from_empty_to_gone_and_back(
     page.locator(".card .open").first.wait_for()  # by itself, as there was nothing before
     bar = page.get_by_role("progressbar", name="Videos indexed")
     bar.wait_for()
-    assert (bar.get_attribute("aria-valuenow"), bar.get_attribute("aria-valuemax")) == ("3", "8")
-    assert page.locator("#index-words").inner_text() == "Indexing 3 of 8 · about 1 min 15 s left · <b>night.mp4"
+    soon(page, lambda: (bar.get_attribute("aria-valuenow"), bar.get_attribute("aria-valuemax")) == ("3", "8"))
+    soon(
+        page,
+        lambda: page.locator("#index-words").inner_text() == "Indexing 3 of 8 · about 1 min 15 s left · <b>night.mp4",
+    )
     shoot(page, "building")
     tell_progress(growing.index, 5)
     page.locator("#index-words", has_text="Indexing 5 of 8").wait_for()  # it asks again while it grows
@@ -76,7 +79,7 @@ def test_from_empty_to_gone_and_back(
     page.evaluate("dispatchEvent(new Event('online'))")
     fresh = page.locator("#fresh")
     fresh.wait_for()  # one is asked before what one looks at changes
-    assert page.locator(".card .open").count() == 1
+    soon(page, lambda: page.locator(".card .open").count() == 1)
     shoot(page, "fresh")
     fresh.click()
     page.locator(".card .open").nth(1).wait_for()
@@ -86,14 +89,14 @@ def test_from_empty_to_gone_and_back(
     page.keyboard.press("Enter")
     alert = page.get_by_role("alert")
     alert.wait_for()
-    assert "does not answer" in alert.inner_text()
+    soon(page, lambda: "does not answer" in alert.inner_text())
     shoot(page, "server_gone")
     page.get_by_role("button", name="Try again").click()
     page.locator(".skeleton").first.wait_for(state="detached")
-    assert "does not answer" in alert.inner_text()
+    soon(page, lambda: "does not answer" in alert.inner_text())
     growing.start()
     searched(page)  # by itself, or by the button
-    assert page.locator(".card .open").count() > 0
+    soon(page, lambda: page.locator(".card .open").count() > 0)
 
 
 def test_a_failed_search_is_tried_again_by_hand(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
@@ -109,7 +112,7 @@ def test_a_failed_search_is_tried_again_by_hand(visit: Visit, stage_server: Any,
     page.route("**/api/search?**", lambda route: route.fulfill(status=503, json={"error": "<i>Too many</i> wait."}))
     page.locator("#q").fill("a star")
     page.keyboard.press("Enter")
-    assert "<i>Too many</i> wait." in page.get_by_role("alert").inner_text()
+    soon(page, lambda: "<i>Too many</i> wait." in page.get_by_role("alert").inner_text())
     shoot(page, "server_error")
 
 
@@ -157,4 +160,4 @@ def test_a_name_with_markup_in_the_index_folder_teaches_as_text(visit: Visit, st
     page.route("**/api/videos?**", lambda route: route.fulfill(json={"total": 0, "videos": []}))
     page.reload()
     page.get_by_role("heading", name="No videos yet").wait_for()
-    assert page.locator(".command code").count() == 3
+    soon(page, lambda: page.locator(".command code").count() == 3)
