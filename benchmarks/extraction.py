@@ -4,7 +4,7 @@
 
 `vit-b-16` is ViT-B/16 with random weights (speed does not depend on them). Videos are rendered for the run: 320x240
 H.264, 4 s at 25 frames/s each; all of their frames are encoded. Decoding includes RGB conversion and the backbone's
-resizing and cropping, in one thread as `extract` gives it on two cores; the image tower runs on frames in memory. The
+resizing and cropping, in one worker as `extract` gives it on two cores; the image tower runs on frames in memory. The
 halves share the processors in `extract`, so that on few cores it can reach the slower half only where the other is
 cheap: `possible` is the rate if both halves ran one after the other on the time of all cores.
 """
@@ -54,17 +54,11 @@ def make_videos(folder: Path, count: int) -> list[Path]:
 
 
 def decode_rate(paths: list[Path], backbone: Backbone) -> float:
-    """Frames per second of reading, resizing and cropping alone, one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Frames per second of reading, resizing and cropping alone, one worker."""
     started, count = time.perf_counter(), 0
-
-    def resize(frames: np.ndarray) -> np.ndarray:
-        return backbone.preprocessing.resize_crop(torch.from_numpy(frames)).numpy()
-
     for path in paths:
-        count += sum(len(batch) for batch in read_frames(path, parse_sampling("all"), transform=resize))
-    torch.set_num_threads(threads)
+        reading = read_frames(path, parse_sampling("all"), resize=backbone.preprocessing.resize_crop)
+        count += sum(map(len, reading))
     return count / (time.perf_counter() - started)
 
 

@@ -1,7 +1,9 @@
 """Shared by all tests: random-number hygiene, the shared real data, and small backbones that are real checkpoints."""
 
 import json
+import os
 import random
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,9 @@ from framecue.backbone import Backbone, load_backbone
 
 # Small tensors: threads that wait for each other cost more than they do, above all where tests run side by side.
 torch.set_num_threads(1)
+
+# What is remembered of bad files stays in the tests.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="framecue-tests-cache-")
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"

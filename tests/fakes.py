@@ -3,9 +3,17 @@
 import json
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from framecue.pictures.picture import Picture, ResizeCrop
+
+
+def resized(resize_crop: ResizeCrop, frames: Tensor) -> Tensor:
+    """uint8 frames [T, 3, H, W] as an image tower takes them, [T, 3, S, S]."""
+    pictures = [resize_crop(Picture(frame.permute(1, 2, 0).numpy())) for frame in frames]
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -18,8 +26,9 @@ class ColorPreprocessing:
     def text(self) -> str:
         return json.dumps({"image_size": self.image_size, "resize": "squash"})
 
-    def resize_crop(self, frames: Tensor) -> Tensor:
-        return F.interpolate(frames.float(), size=(self.image_size, self.image_size), mode="area").round().byte()
+    @property
+    def resize_crop(self) -> ResizeCrop:
+        return ResizeCrop(self.image_size, "squash", self.image_size, "bilinear")
 
 
 class ColorBackbone:

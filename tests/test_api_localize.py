@@ -9,7 +9,7 @@ import framecue
 from framecue.config import LocalizationConfig, ModelConfig
 from framecue.datasets.world import write_untrimmed
 from framecue.errors import UsageError, VideoError
-from framecue.features.encode import encode_video, stream_video
+from framecue.features.encode import FeatureStream, encode_video
 from framecue.models.adapter import make_card, save_adapter
 from framecue.models.builders import build_localization, build_model
 from framecue.models.handcrafted import Handcrafted
@@ -85,7 +85,7 @@ def test_streaming_equals_stored_features(predictor, tiny_backbone, video):
     settings = GatherSettings(min_score=0.0)
     stored, _ = localize_stream(as_chunks(features), features.duration_seconds, localizer, settings)
     for chunk_frames in (5, 64):
-        chunks = stream_video(video, tiny_backbone, localizer.sampling, chunk_frames=chunk_frames)
+        chunks = FeatureStream(video, tiny_backbone, localizer.sampling, chunk_frames=chunk_frames)
         streamed, _ = localize_stream(chunks, features.duration_seconds, localizer, settings)
         assert [(s.start_seconds, s.end_seconds, s.label) for s in streamed] == [
             (s.start_seconds, s.end_seconds, s.label) for s in stored

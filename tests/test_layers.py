@@ -17,8 +17,9 @@ LINES = (
     ("models",),
     ("features",),
     ("backbone", "video", "losses", "metrics"),
-    ("segments", "config"),
+    ("segments", "config", "pictures"),
     ("types",),
+    ("workers",),
     ("errors", "files"),
 )
 HEIGHT = {room: len(LINES) - height for height, rooms in enumerate(LINES) for room in rooms}

@@ -35,10 +35,12 @@ if TYPE_CHECKING:
     from framecue.training.localization import train_localization
     from framecue.training.recognition import train_recognition
     from framecue.training.retrieval import train_retrieval
+    from framecue.video.source import Decoding
 
 _HOMES = {
     "Backbone": "framecue.backbone",
     "Collection": "framecue.api",
+    "Decoding": "framecue.video.source",
     "FramecueError": "framecue.errors",
     "Predictor": "framecue.api",
     "RunConfig": "framecue.config",
@@ -60,6 +62,7 @@ _HOMES = {
 __all__ = [
     "Backbone",
     "Collection",
+    "Decoding",
     "FramecueError",
     "Predictor",
     "RunConfig",

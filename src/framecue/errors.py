@@ -28,6 +28,19 @@ class VideoError(FramecueError):
     """A file cannot be read as video; the message says why. Batch verbs list it and go on."""
 
 
+class WorkerDiedError(FramecueError):
+    """A process that did a job ended before the job did.
+
+    Args:
+        kind: "crash", "cpu" (too much CPU time), "hang", or "killed" (from outside, which says nothing of the job).
+        reason: for people.
+    """
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind, self.reason = kind, reason
+
+
 class StoreError(FramecueError):
     """A feature store is missing, damaged, or lacks what was asked of it."""
 

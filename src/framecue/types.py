@@ -2,7 +2,7 @@
 
 Shape alphabet, here and everywhere: B batch, T time, L tokens, D embedding, N texts, K segments, C channels, H W
 pixels.
-Times are seconds from the container's presentation timestamps; intervals are half-open `[start, end)`.
+Times are seconds on the player's axis, 0 where a player starts the file; intervals are half-open `[start, end)`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,12 +47,16 @@ class FrameFeatures:
     Attributes:
         frame_features: float32 [T, D].
         pts_seconds: float64 [T], presentation time of each frame.
-        duration_seconds: length of the whole video.
+        duration_seconds: end of the whole video.
+        origin_seconds: what the file's own clock says where the player's axis begins.
+        notes: what a user should know of how the file was read, a sentence each.
     """
 
     frame_features: npt.NDArray[np.float32]
     pts_seconds: npt.NDArray[np.float64]
     duration_seconds: float
+    origin_seconds: float = 0.0
+    notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.frame_features.ndim != 2:
@@ -89,6 +93,14 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """A file that was read, and what a user should know of how: what is missing, where its clock jumps."""
+
+    path: Path
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Skipped:
     """An input that was left out, and the one-line reason."""
 
@@ -108,12 +120,14 @@ class Classification:
     Attributes:
         none_of_these: the adapter's rule holds the video for one of another class; always False without such a rule, or
             when it was asked for other names than it was fitted on.
+        notes: what a user should know of how the file was read, a sentence each.
     """
 
     path: Path
     labels: Sequence[str]
     scores: Sequence[float]
     none_of_these: bool = False
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -188,6 +202,7 @@ class Localization:
     Attributes:
         labels: the names that were asked for.
         curves: score of each label over time; None unless asked for.
+        notes: what a user should know of how the file was read, a sentence each.
     """
 
     path: Path
@@ -195,6 +210,7 @@ class Localization:
     labels: Sequence[str]
     segments: Sequence[ScoredSegment]
     curves: ScoreCurves | None = None
+    notes: Sequence[str] = ()
 
 
 MetadataValue = str | int | float | bool
@@ -294,6 +310,7 @@ class Maker:
         backbone: hub id or folder name, for people.
         weights_hash: SHA-256 over the backbone's tensors.
         preprocessing: canonical JSON of size, crop, interpolation, mean and standard deviation.
+        decoding: how the pixels of a file come about: `video.frames.DECODING`.
         sampling: which frames were kept, as the sampler's text form: "all", "fps:8", "uniform:16".
         precision: arithmetic of the image tower: "fp32", "bf16", "fp16".
         dtype: storage type of the features: "float16" or "float32".
@@ -305,10 +322,11 @@ class Maker:
     sampling: str
     precision: str = "fp32"
     dtype: str = "float16"
+    decoding: str = ""
 
     def difference(self, other: "Maker") -> list[str]:
         """Names of the deciding fields that differ (`backbone` is a display name and does not decide)."""
-        deciding = ("weights_hash", "preprocessing", "sampling", "precision", "dtype")
+        deciding = ("weights_hash", "preprocessing", "decoding", "sampling", "precision", "dtype")
         return [name for name in deciding if getattr(self, name) != getattr(other, name)]
 
 
@@ -319,5 +337,6 @@ class ExtractionSummary:
     extracted: int
     already_stored: int
     skipped: Sequence[Skipped] = field(default_factory=tuple)
+    noted: Sequence[Noted] = field(default_factory=tuple)
     num_frames: int = 0
     elapsed_seconds: float = 0.0

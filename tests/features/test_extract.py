@@ -7,21 +7,23 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from fakes import ColorBackbone
+from fakes import ColorBackbone, resized
 from framecue.errors import DatasetError, MakerMismatchError, StoreError, UsageError
 from framecue.features import decoding
 from framecue.features import extract as extract_module
 from framecue.features.extract import ExtractionProgress, extract, make_maker
 from framecue.features.sources import expand_sources
 from framecue.features.store import FeatureStore
-from framecue.types import ExtractionSummary
-from framecue.video.reader import read_video
+from framecue.types import ExtractionSummary, FrameBatch
+from framecue.video import reader
+from framecue.video.reader import Reading, read_video
 from framecue.video.sampling import parse_sampling
 from framecue.video.writer import write_video
 
@@ -49,7 +51,7 @@ def run(paths: list[Path], store: Path, **options: object) -> ExtractionSummary:
 def expected_features(path: Path, sampling: str = "fps:8") -> np.ndarray:
     backbone = ColorBackbone()
     frames = torch.from_numpy(read_video(path, parse_sampling(sampling)).frames)
-    return backbone.encode_frames(backbone.preprocessing.resize_crop(frames)).numpy().astype(np.float16)
+    return backbone.encode_frames(resized(backbone.preprocessing.resize_crop, frames)).numpy().astype(np.float16)
 
 
 def assert_same_store(one: Path, two: Path, paths: list[Path]) -> None:
@@ -78,7 +80,7 @@ def test_batches_are_filled_from_several_videos(videos: list[Path], tmp_path: Pa
     assert backbone.batch_sizes == [10, 10, 10, 10, 5]
 
 
-def test_decoding_runs_ahead_of_encoding_but_not_far(tmp_path: Path) -> None:
+def test_decoding_runs_ahead_of_encoding_but_not_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_video(tmp_path / "long.mp4", 0, num_frames=900)
     decoded, lead = 0, []
 
@@ -88,19 +90,15 @@ def test_decoding_runs_ahead_of_encoding_but_not_far(tmp_path: Path) -> None:
             lead.append(decoded - sum(self.batch_sizes))
             return super().encode_frames(frames)
 
-    backbone = Watched()
-    plain = backbone.preprocessing.resize_crop
-
-    class Counted:
-        text = backbone.preprocessing.text
-        image_size = backbone.preprocessing.image_size
-
-        def resize_crop(self, frames: torch.Tensor) -> torch.Tensor:
+    class Counted(Reading):
+        def __iter__(self) -> Iterator[FrameBatch]:
             nonlocal decoded
-            decoded += len(frames)
-            return plain(frames)
+            for batch in super().__iter__():
+                decoded += len(batch)
+                yield batch
 
-    backbone.preprocessing = Counted()  # type: ignore[assignment]
+    monkeypatch.setattr(reader, "Reading", Counted)
+    backbone = Watched()
     run([path], tmp_path / "store", backbone=backbone, batch_frames=32, decode_workers=1)
     assert 32 < max(lead) <= 32 + (4 + 2 * 32 // 16 + 2) * 16
 
@@ -167,14 +165,13 @@ def test_damage_after_some_frames_leaves_nothing_of_the_video(tmp_path: Path) ->
 def test_a_file_that_changes_while_it_is_read_is_left_out(
     videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = decoding.probe
+    plain = decoding.read_frames
 
-    def probe_and_touch(path: Path) -> object:
-        info = plain(path)
+    def touch_and_read(path: Path, *args: object, **options: object) -> object:
         os.utime(path, ns=(1, 1))
-        return info
+        return plain(path, *args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(decoding, "probe", probe_and_touch)
+    monkeypatch.setattr(decoding, "read_frames", touch_and_read)
     summary = run(videos[:1], tmp_path / "store")
     assert [skipped.reason for skipped in summary.skipped] == [
         "the file changed while it was read; run again when it is complete"
@@ -272,7 +269,7 @@ SLOW_RUN = """
 import sys, time
 from pathlib import Path
 sys.path[:0] = [{tests!r}]
-from fakes import ColorBackbone
+from fakes import ColorBackbone, resized
 from framecue.features import extract as module
 
 class Slow(ColorBackbone):

@@ -141,7 +141,7 @@ def test_another_programs_lance_table_is_refused(tmp_path: Path) -> None:
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     schema = pa.schema([("x", pa.int64())], metadata={b"framecue.features.format": b"9"})
     lance.write_dataset(schema.empty_table(), str(tmp_path / "store"), schema=schema)
-    with pytest.raises(StoreError, match="has format 9, this framecue reads 1"):
+    with pytest.raises(StoreError, match="has format 9, this framecue reads 2"):
         FeatureStore.read_only(tmp_path / "store")
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from fakes import resized
 from framecue.datasets.world import NOVEL_CLASSES, SEEN_CLASSES, render_clip
 from framecue.metrics.calibration import auroc
 from framecue.tasks.matching import (
@@ -85,7 +86,7 @@ def world(tiny_backbone):
         for label in (*SEEN_CLASSES, *NOVEL_CLASSES):
             clip = render_clip(label, np.random.default_rng([77, turn, *label.encode()]), num_frames=8)
             captions.append(clip.caption)
-            frames = encoder.backbone.preprocessing.resize_crop(_tensor(clip.frames))
+            frames = resized(encoder.backbone.preprocessing.resize_crop, _tensor(clip.frames))
             videos.append(encoder.backbone.encode_frames(frames).mean(dim=0).numpy())
     order = rng.permutation(len(captions))
     vectors = np.stack(videos)[order]

@@ -13,6 +13,7 @@ from framecue.errors import UsageError, VideoError
 from framecue.video.cut import cut_video
 from framecue.video.reader import probe, read_video
 from framecue.video.sampling import Sampling
+from framecue.video.source import Decoding
 from framecue.video.writer import write_video
 
 ALL = Sampling("all")
@@ -159,11 +160,12 @@ def test_what_cannot_be_cut_is_one_line_and_leaves_nothing(steps, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_damage_on_the_way_leaves_the_old_file(shared_data, tmp_path):
+def test_a_refusal_on_the_way_leaves_the_old_file(shared_data, tmp_path):
     out = tmp_path / "cut.mp4"
     out.write_bytes(b"old")
+    damaged = shared_data / "videos/odd/decord/corrupted.mp4"
     with pytest.raises(VideoError, match=r"corrupted\.mp4: cannot be read as video"):
-        cut_video(shared_data / "videos/odd/decord/corrupted.mp4", out, 0, 1e6)
+        cut_video(damaged, out, 0, 1e6, decoding=Decoding(strict=True))
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
 
 
@@ -174,15 +176,16 @@ def test_a_place_that_cannot_be_written_is_named(steps, tmp_path):
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(steps, tmp_path):
-    """A limit on the size of files stands for the disk; in a process of its own, as the limit stays."""
+    """A limit on the size of files stands for the disk; of the worker, in a program of its own, as it stays."""
     rng = np.random.default_rng(0)
     noisy = tmp_path / "noisy.mp4"
     write_video(noisy, rng.integers(0, 256, (20, 240, 320, 3), dtype=np.uint8), 10)
     code = (
-        "import resource, signal, sys; from framecue.video.cut import cut_video; "
-        "from framecue.errors import VideoError\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "import resource, sys; from pathlib import Path; from framecue.video.cut import cut_video; "
+        "from framecue.errors import VideoError; from framecue.video.reader import probe\n"
+        "probe(sys.argv[1])\n"
+        "[worker] = next(Path('/proc/self/task').glob('*/children')).read_text().split()\n"
+        "resource.prlimit(int(worker), resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try: cut_video(sys.argv[1], sys.argv[2], 0, 2)\n"
         "except VideoError as error: print(error)\n"
     )

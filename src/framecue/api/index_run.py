@@ -283,7 +283,7 @@ class IndexRun:
             self._tracker.reading(path)
         return self._is_ending()
 
-    def _encoded(self, path: Path, done_seconds: float, duration_seconds: float) -> None:
+    def _encoded(self, path: Path, done_seconds: float, duration_seconds: float | None) -> None:
         with self._lock:
             self._tracker.reading(path, done_seconds, duration_seconds)
         self._check_stop()

@@ -30,6 +30,7 @@ from framecue.tasks.rejection import RejectionRule, apply_rejection
 from framecue.tasks.spotting import adapter_localizer, frozen_localizer
 from framecue.tasks.streaming import GatherSettings
 from framecue.types import Classification, FrameFeatures, Localization, ScoredSegment, Skipped
+from framecue.video.source import Decoding
 
 DEFAULT_BACKBONE = "openai/clip-vit-base-patch16"
 ZERO_SHOT_SAMPLING = "uniform:16"
@@ -44,6 +45,7 @@ def load(
     backbone: str | Path | Backbone | None = None,
     device: str = "auto",
     precision: Precision | None = None,
+    decoding: Decoding | None = None,
 ) -> "Predictor":
     """Load an adapter, or a bare backbone for use without training.
 
@@ -51,6 +53,7 @@ def load(
         adapter: folder, or hub id, of a trained adapter; None = frozen CLIP with handcrafted prompts.
         backbone: "tiny", hub id, folder or file; None = the adapter's own, or openai/clip-vit-base-patch16.
         device, precision: of both towers, where `backbone` is not loaded already; None = bf16 on a GPU, else fp32.
+        decoding: how video files are read; None = the usual way.
 
     Raises:
         AdapterError: no adapter there, or a damaged one.
@@ -64,11 +67,11 @@ def load(
         'growing'
     """
     if adapter is None:
-        return Predictor(_backbone(backbone or DEFAULT_BACKBONE, device, precision))
+        return Predictor(_backbone(backbone or DEFAULT_BACKBONE, device, precision), decoding=decoding)
     folder = adapter_folder(adapter)
     card = read_card(folder)
     frozen = _backbone(backbone or card.backbone, device, precision)
-    return Predictor(frozen, load_whole_adapter(folder, frozen, card), card)
+    return Predictor(frozen, load_whole_adapter(folder, frozen, card), card, decoding=decoding)
 
 
 class Predictor:
@@ -78,6 +81,7 @@ class Predictor:
         backbone: the frozen CLIP.
         model, card: of an adapter; both or neither.
         templates: handcrafted prompts, used where there is no adapter.
+        decoding: how video files are read; None = the usual way.
     """
 
     def __init__(
@@ -87,7 +91,9 @@ class Predictor:
         card: AdapterCard | None = None,
         *,
         templates: Sequence[str] = DEFAULT_TEMPLATES,
+        decoding: Decoding | None = None,
     ) -> None:
+        self.decoding = decoding
         self.backbone, self.card, self.templates = backbone, card, tuple(templates)
         self._localization = model if isinstance(model, LocalizationModel) else None
         self.model = model.classifier if isinstance(model, LocalizationModel) else model
@@ -110,7 +116,8 @@ class Predictor:
         Raises:
             VideoError: the file cannot be read.
         """
-        return encode_video(Path(path), self.backbone, self.card.sampling if self.card else ZERO_SHOT_SAMPLING)
+        sampling = self.card.sampling if self.card else ZERO_SHOT_SAMPLING
+        return encode_video(Path(path), self.backbone, sampling, self.decoding)
 
     def embed_text(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
         """Normalized text embeddings [N, D], with the adapter's prompt vectors or the templates.
@@ -150,7 +157,8 @@ class Predictor:
             PromptTooLongError: a label does not fit the text tower.
         """
         names = self._labels(labels)
-        views = self._views(self.frame_features(path))
+        features = self.frame_features(path)
+        views = self._views(features)
         logits = self._logits(views[None], names)
         unknown = False
         rule = self._rule_for(self._own_words(names))
@@ -160,7 +168,8 @@ class Predictor:
         else:
             scores = average_views(logits)[0]
         best = np.argsort(-scores, kind="stable")[:top_k]
-        return Classification(Path(path), [names[i] for i in best], [float(scores[i]) for i in best], unknown)
+        labels, best_scores = [names[i] for i in best], [float(scores[i]) for i in best]
+        return Classification(Path(path), labels, best_scores, unknown, features.notes)
 
     def classify_many(
         self, paths: Iterable[str | Path], labels: Iterable[str] | None = None, *, top_k: int | None = 5
@@ -217,6 +226,7 @@ class Predictor:
             proposals=proposals,
             curves=curves,
             on_progress=on_progress,
+            decoding=self.decoding,
         )
 
     def localize_many(
@@ -228,7 +238,7 @@ class Predictor:
         max_segments: int = MAX_SEGMENTS,
         proposals: Mapping[Path, Sequence[ScoredSegment]] | None = None,
         curves: bool = False,
-        on_progress: Callable[[Path, float, float], None] | None = None,
+        on_progress: Callable[[Path, float, float | None], None] | None = None,
     ) -> Iterator[Localization | Skipped]:
         """`localize` for each file in turn; an unreadable one gives a `Skipped` with the reason, and the rest go on.
 

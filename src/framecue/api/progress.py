@@ -70,7 +70,7 @@ class Tracker:
         self._written = -math.inf
         self._current = ""
 
-    def reading(self, path: Path, done_seconds: float = 0.0, duration_seconds: float = 0.0) -> None:
+    def reading(self, path: Path, done_seconds: float = 0.0, duration_seconds: float | None = None) -> None:
         """So much of a file has been encoded."""
         self._current = str(path)
         self._part[path] = (min(1.0, done_seconds / duration_seconds) if duration_seconds else 0.0, done_seconds)

@@ -1,4 +1,4 @@
-"""Preprocessing of uint8 frames for a frozen image tower, in torch, equal to the backbone's own image processor."""
+"""Preprocessing of pictures for a frozen image tower, equal to the backbone's own image processor."""
 
 import json
 from collections.abc import Mapping
@@ -7,13 +7,14 @@ from functools import cached_property
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from framecue.pictures.picture import Interpolation, ResizeCrop
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
-_INTERPOLATION: dict[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}  # PIL's numbers
+_INTERPOLATION: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}  # PIL's numbers
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Preprocessing:
     image_size: int
     resize: Literal["shortest_edge", "squash"] = "shortest_edge"
     shortest_edge: int = 0
-    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+    interpolation: Interpolation = "bicubic"
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
 
@@ -66,43 +67,16 @@ class Preprocessing:
             std=_triple(config.get("image_std", CLIP_STD)),
         )
 
-    def resize_crop(self, frames: Tensor) -> Tensor:
-        """uint8 RGB [T, 3, H, W] of any size -> uint8 [T, 3, S, S].
-
-        Filters and rounds as Pillow does; the center is torchvision's (CLIP's own pipeline): an odd margin is
-        rounded half to even.
-        """
-        height, width = frames.shape[-2:]
-        if self.resize == "squash":
-            return self._interpolate(frames, self.image_size, self.image_size)
-        edge = self.shortest_edge or self.image_size
-        if width <= height:
-            frames = self._interpolate(frames, int(edge * height / width), edge)
-        else:
-            frames = self._interpolate(frames, edge, int(edge * width / height))
-        return _center_crop(frames, self.image_size)
+    @property
+    def resize_crop(self) -> ResizeCrop:
+        """A picture to uint8 RGB [S, S, 3]."""
+        return ResizeCrop(self.image_size, self.resize, self.shortest_edge or self.image_size, self.interpolation)
 
     def normalize(self, frames: Tensor) -> Tensor:
         """uint8 [T, 3, S, S] -> float32 [T, 3, S, S] with the backbone's mean and standard deviation."""
         mean = torch.tensor(self.mean, device=frames.device).view(3, 1, 1)
         std = torch.tensor(self.std, device=frames.device).view(3, 1, 1)
         return frames.float().div_(255).sub_(mean).div_(std)
-
-    def _interpolate(self, frames: Tensor, height: int, width: int) -> Tensor:
-        if frames.shape[-2:] == (height, width):
-            return frames
-        return F.interpolate(frames, size=(height, width), mode=self.interpolation, antialias=True)
-
-
-def _center_crop(frames: Tensor, size: int) -> Tensor:
-    height, width = frames.shape[-2:]
-    if height < size or width < size:
-        vertical, horizontal = max(size - height, 0), max(size - width, 0)
-        padding = (horizontal // 2, horizontal - horizontal // 2, vertical // 2, vertical - vertical // 2)
-        frames = F.pad(frames, padding)
-        height, width = frames.shape[-2:]
-    top, left = round((height - size) / 2), round((width - size) / 2)
-    return frames[..., top : top + size, left : left + size]
 
 
 def _triple(values: Any) -> tuple[float, float, float]:

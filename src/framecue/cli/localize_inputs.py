@@ -9,7 +9,7 @@ from framecue.datasets.localization import files_by_id, read_detections, read_gr
 from framecue.datasets.naming import shorten
 from framecue.errors import UsageError, VideoError
 from framecue.types import AnnotatedVideo, ScoredSegment
-from framecue.video.reader import probe
+from framecue.video.reader import duration_of
 
 
 def read_proposals(source: Path, paths: Sequence[Path]) -> dict[Path, Sequence[ScoredSegment]]:
@@ -55,7 +55,7 @@ def _durations(paths: Iterable[Path]) -> dict[str, float]:
     durations = {}
     for path in paths:
         try:
-            durations[path.stem] = probe(path).duration_seconds
+            durations[path.stem] = duration_of(path)
         except VideoError:
             continue  # it is listed among the skipped, with the reason, when its turn comes
     return durations

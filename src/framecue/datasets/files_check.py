@@ -10,7 +10,7 @@ from pathlib import Path
 from framecue.errors import VideoError
 from framecue.features.identity import hash_file
 from framecue.types import Skipped
-from framecue.video.reader import probe
+from framecue.video.reader import duration_of
 
 _MAX_WORKERS = 16
 
@@ -59,7 +59,7 @@ def _inspect(path: Path) -> FileFacts:
     size_bytes = 0
     try:
         size_bytes = path.stat().st_size
-        return FileFacts(size_bytes, probe(path).duration_seconds)
+        return FileFacts(size_bytes, duration_of(path))
     except VideoError as error:
         return FileFacts(
             size_bytes, fault=Skipped.because(path, error).reason.removeprefix("cannot be read as video: ")

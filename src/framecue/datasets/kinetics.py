@@ -13,7 +13,7 @@ from framecue.datasets.naming import ClassNames
 from framecue.datasets.part_files import part_files
 from framecue.errors import DatasetError, VideoError
 from framecue.types import Record
-from framecue.video.reader import probe
+from framecue.video.reader import duration_of
 
 _NEEDED = ("youtube_id", "time_start", "time_end")
 _NUM_PROBED = 5
@@ -156,7 +156,7 @@ def _are_whole_videos(records: Sequence[Record]) -> bool:
     durations = []
     for record in latest[:_NUM_PROBED]:
         try:
-            durations.append((record.end_seconds or 0.0, probe(record.path).duration_seconds))
+            durations.append((record.end_seconds or 0.0, duration_of(record.path)))
         except VideoError:
             continue
     return bool(durations) and all(duration > end - 1 for end, duration in durations)

@@ -1,4 +1,5 @@
-"""The decoding half of extraction: threads that turn files into resized frames, ahead of the encoder but not far."""
+"""The decoding half of extraction: threads that have files turned into resized frames, ahead of the encoder but not
+far. Each waits for a worker process of its own."""
 
 import queue
 import threading
@@ -7,15 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-import numpy.typing as npt
-import torch
-
 from framecue.errors import VideoError
 from framecue.features.identity import FileStamp, hash_file, stamp_file
 from framecue.types import FrameBatch, Skipped
-from framecue.video.reader import FrameTransform, probe, read_frames
+from framecue.video.reader import Resize, VideoSummary, read_frames
 from framecue.video.sampling import Sampling
+from framecue.video.source import Decoding
 
 _POLL_SECONDS = 0.1
 
@@ -42,7 +40,7 @@ class Ended:
     """All frames of a video were sent."""
 
     video: DecodedVideo
-    duration_seconds: float
+    summary: VideoSummary
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +79,11 @@ class DecoderPool:
 
     Args:
         contains: whether the features of a content are stored.
-        transform: brings frames to the encoder's size.
+        resize: brings pictures to the encoder's size.
         num_workers: threads, each with one open video.
         chunk_frames: frames handed over at a time.
         max_chunks: chunks waiting at most.
+        decoding: how files are read; None = the usual way.
     """
 
     def __init__(
@@ -93,14 +92,15 @@ class DecoderPool:
         sampling: Sampling,
         *,
         contains: Callable[[str], bool],
-        transform: Callable[[torch.Tensor], torch.Tensor],
+        resize: Resize,
         num_workers: int,
         chunk_frames: int,
         max_chunks: int,
+        decoding: Decoding | None = None,
     ) -> None:
         self._paths = iter(paths)
         self._sampling, self._contains, self._chunk_frames = sampling, contains, chunk_frames
-        self._transform = _on_arrays(transform)
+        self._resize, self._decoding = resize, decoding
         self._messages: queue.Queue[Message | _Crashed | _WorkerDone] = queue.Queue(maxsize=max_chunks)
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -110,7 +110,6 @@ class DecoderPool:
         ]
 
     def __enter__(self) -> "DecoderPool":
-        self._torch_threads = torch.get_num_threads()
         for thread in self._threads:
             thread.start()
         return self
@@ -121,7 +120,6 @@ class DecoderPool:
         self._stop.set()
         for thread in self._threads:
             thread.join()
-        torch.set_num_threads(self._torch_threads)
 
     def __iter__(self) -> Iterator[Message]:
         """Messages until every file is dealt with; those about one video come in order.
@@ -144,8 +142,6 @@ class DecoderPool:
             return self._same_content.pop(video.content_hash)
 
     def _work(self) -> None:
-        # Videos are decoded side by side; more threads for one video's resizing would only get in each other's way.
-        torch.set_num_threads(1)
         try:
             while not self._stop.is_set():
                 with self._lock:
@@ -177,16 +173,21 @@ class DecoderPool:
             self._put(Failed(path, Skipped.because(path, error).reason, video))
 
     def _send_frames(self, video: DecodedVideo) -> None:
-        duration_seconds = probe(video.path).duration_seconds
-        batches = read_frames(video.path, self._sampling, chunk_frames=self._chunk_frames, transform=self._transform)
-        for batch in batches:
+        reading = read_frames(
+            video.path,
+            self._sampling,
+            chunk_frames=self._chunk_frames,
+            resize=self._resize,
+            decoding=self._decoding,
+        )
+        for batch in reading:
             self._put(Frames(video, batch))
             if self._stop.is_set():
                 return
         if _has_changed(video):
             self._put(Failed(video.path, "the file changed while it was read; run again when it is complete", video))
         else:
-            self._put(Ended(video, duration_seconds))
+            self._put(Ended(video, reading.summary))
 
     def _claim(self, content_hash: str, path: Path) -> bool:
         """False if a file with this content is in flight; the path is then told by `release`."""
@@ -203,14 +204,6 @@ class DecoderPool:
                 return self._messages.put(message, timeout=_POLL_SECONDS)
             except queue.Full:
                 continue
-
-
-def _on_arrays(transform: Callable[[torch.Tensor], torch.Tensor]) -> FrameTransform:
-    def on_arrays(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        resized: npt.NDArray[np.uint8] = transform(torch.from_numpy(frames)).numpy()
-        return resized
-
-    return on_arrays
 
 
 def _has_changed(video: DecodedVideo) -> bool:

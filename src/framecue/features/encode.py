@@ -9,37 +9,68 @@ import torch
 
 from framecue.features.extract import FrameEncoder
 from framecue.types import FrameFeatures
-from framecue.video.reader import probe, read_frames
+from framecue.video.reader import VideoInfo, VideoSummary, read_frames
 from framecue.video.sampling import parse_sampling
+from framecue.video.source import Decoding
 
 CHUNK_FRAMES = 64
 
 
-def encode_video(path: Path, backbone: FrameEncoder, sampling: str) -> FrameFeatures:
+def encode_video(path: Path, backbone: FrameEncoder, sampling: str, decoding: Decoding | None = None) -> FrameFeatures:
     """Decode the sampled frames, encode them chunk by chunk; frames are never held longer than a chunk.
 
     Raises:
         VideoError: the file cannot be read.
         UsageError: the sampling is not understood.
     """
+    stream = FeatureStream(path, backbone, sampling, decoding=decoding)
+    features, times = zip(*stream, strict=True)
+    summary = stream.summary
+    return FrameFeatures(
+        np.concatenate(features), np.concatenate(times), summary.duration_seconds, summary.origin_seconds, summary.notes
+    )
 
-    features, times = zip(*stream_video(path, backbone, sampling), strict=True)
-    return FrameFeatures(np.concatenate(features), np.concatenate(times), probe(path).duration_seconds)
 
-
-def stream_video(
-    path: Path, backbone: FrameEncoder, sampling: str, *, chunk_frames: int = CHUNK_FRAMES
-) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]]:
-    """Features [T, D] and pts_seconds [T] of the sampled frames, chunk by chunk, however long the file.
+class FeatureStream:
+    """Features [T, D] and pts_seconds [T] of a video's sampled frames, chunk by chunk, however long the file; once.
 
     Raises:
-        VideoError: the file cannot be read; damage may show after some chunks.
+        VideoError: while it goes by: the file cannot be read.
         UsageError: the sampling is not understood.
     """
 
-    def resize(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        return backbone.preprocessing.resize_crop(torch.from_numpy(frames)).numpy()
+    def __init__(
+        self,
+        path: Path,
+        backbone: FrameEncoder,
+        sampling: str,
+        *,
+        chunk_frames: int = CHUNK_FRAMES,
+        decoding: Decoding | None = None,
+    ) -> None:
+        self._backbone = backbone
+        self._reading = read_frames(
+            path,
+            parse_sampling(sampling),
+            chunk_frames=chunk_frames,
+            resize=backbone.preprocessing.resize_crop,
+            decoding=decoding,
+        )
 
-    for batch in read_frames(path, parse_sampling(sampling), chunk_frames=chunk_frames, transform=resize):
-        features = backbone.encode_frames(torch.from_numpy(batch.frames)).float().cpu().numpy()
-        yield features, batch.pts_seconds
+    def __iter__(self) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]]:
+        for batch in self._reading:
+            yield self._backbone.encode_frames(torch.from_numpy(batch.frames)).float().cpu().numpy(), batch.pts_seconds
+
+    @property
+    def info(self) -> VideoInfo:
+        """What the file says of itself."""
+        return self._reading.info
+
+    @property
+    def summary(self) -> VideoSummary:
+        """What is known when all has gone by."""
+        return self._reading.summary
+
+    def end_seconds(self) -> float:
+        """Where the last picture ends; known when all has gone by."""
+        return self._reading.summary.duration_seconds

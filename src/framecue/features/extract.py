@@ -17,8 +17,11 @@ from torch import Tensor
 from framecue.errors import StoreError
 from framecue.features.decoding import DecodedVideo, DecoderPool, Ended, Failed, Frames, Known, Message
 from framecue.features.store import FeatureStore, StoredVideo
-from framecue.types import ExtractionSummary, Maker, Skipped
+from framecue.types import ExtractionSummary, Maker, Noted, Skipped
+from framecue.video.frames import DECODING
+from framecue.video.reader import Resize, VideoSummary
 from framecue.video.sampling import parse_sampling
+from framecue.video.source import Decoding
 
 StorageType = Literal["float16", "float32"]
 
@@ -32,7 +35,8 @@ class FramePreprocessing(Protocol):
     @property
     def text(self) -> str: ...
 
-    def resize_crop(self, frames: Tensor, /) -> Tensor: ...
+    @property
+    def resize_crop(self) -> Resize: ...
 
 
 class FrameEncoder(Protocol):
@@ -66,7 +70,12 @@ class ExtractionProgress:
     elapsed_seconds: float
 
 
-def make_maker(backbone: FrameEncoder, sampling: str = "fps:8", dtype: StorageType = "float16") -> Maker:
+def make_maker(
+    backbone: FrameEncoder,
+    sampling: str = "fps:8",
+    dtype: StorageType = "float16",
+    decoding: Decoding | None = None,
+) -> Maker:
     """What decides the numbers that `extract` stores with these settings.
 
     Raises:
@@ -76,6 +85,7 @@ def make_maker(backbone: FrameEncoder, sampling: str = "fps:8", dtype: StorageTy
         backbone=backbone.name,
         weights_hash=backbone.weights_hash,
         preprocessing=backbone.preprocessing.text,
+        decoding=DECODING + ("" if decoding is None or decoding.stream is None else f" stream:{decoding.stream}"),
         sampling=parse_sampling(sampling).text,
         precision=backbone.precision,
         dtype=dtype,
@@ -91,6 +101,7 @@ def extract(
     dtype: StorageType = "float16",
     batch_frames: int = 64,
     decode_workers: int | None = None,
+    decoding: Decoding | None = None,
     on_progress: Callable[[ExtractionProgress], None] | None = None,
     stop: threading.Event | None = None,
 ) -> ExtractionSummary:
@@ -104,6 +115,7 @@ def extract(
         store: a store, or its folder, which is created if it is not there.
         batch_frames: frames encoded at a time, of as many videos as it takes.
         decode_workers: decoding threads; None = one less than there are processors, 1 to 16.
+        decoding: how files are read; None = the usual way. Features of another stream have a store of their own.
         on_progress: called in this thread, after each chunk of frames.
         stop: set it in another thread to end the run early, with the summary of what was done.
 
@@ -114,7 +126,7 @@ def extract(
     """
     started = time.perf_counter()
     paths = list(dict.fromkeys(map(Path, paths)))
-    maker = make_maker(backbone, sampling, dtype)
+    maker = make_maker(backbone, sampling, dtype, decoding)
     if not isinstance(store, FeatureStore):
         store = FeatureStore.open(store, maker)
     elif store.maker.difference(maker):
@@ -124,10 +136,11 @@ def extract(
         [path for path in paths if path not in known],
         parse_sampling(sampling),
         contains=store.contains,
-        transform=backbone.preprocessing.resize_crop,
+        resize=backbone.preprocessing.resize_crop,
         num_workers=decode_workers or min(max((os.cpu_count() or 1) - 1, 1), 16),
         chunk_frames=min(_CHUNK_FRAMES, batch_frames),
         max_chunks=4 + 2 * batch_frames // _CHUNK_FRAMES,
+        decoding=decoding,
     )
     packer = _Packer(backbone.encode_frames, batch_frames, np.dtype(dtype))
     run = _Run(store, decoders, packer, already_stored=len(known))
@@ -144,6 +157,7 @@ def extract(
         extracted=run.extracted,
         already_stored=run.already_stored,
         skipped=tuple(run.skipped),
+        noted=tuple(run.noted),
         num_frames=run.num_frames,
         elapsed_seconds=time.perf_counter() - started,
     )
@@ -183,19 +197,22 @@ class _InFlight:
     pts_seconds: list[npt.NDArray[np.float64]] = field(default_factory=list)
     num_waiting: int = 0
     is_finite: bool = True
-    duration_seconds: float | None = None
+    summary: VideoSummary | None = None
 
     @property
     def is_complete(self) -> bool:
-        return self.duration_seconds is not None and not self.num_waiting
+        return self.summary is not None and not self.num_waiting
 
     def to_stored(self) -> StoredVideo:
+        assert self.summary is not None
         return StoredVideo(
             content_hash=self.video.content_hash,
             stamp=self.video.stamp,
             frame_features=np.concatenate(self.pieces),
             pts_seconds=np.concatenate(self.pts_seconds),
-            duration_seconds=self.duration_seconds or 0.0,
+            duration_seconds=self.summary.duration_seconds,
+            origin_seconds=self.summary.origin_seconds,
+            notes=self.summary.notes,
         )
 
 
@@ -253,6 +270,7 @@ class _Run:
         self._last_commit = time.monotonic()
         self.extracted, self.already_stored, self.num_frames = 0, already_stored, 0
         self.skipped: list[Skipped] = []
+        self.noted: list[Noted] = []
 
     @property
     def videos_done(self) -> int:
@@ -268,9 +286,10 @@ class _Run:
                 owner = self._in_flight.setdefault(video, _InFlight(video))
                 owner.pts_seconds.append(batch.pts_seconds)
                 self._finish(self._packer.add(owner, batch.frames))
-            case Ended(video=video, duration_seconds=duration_seconds):
+            case Ended(video=video, summary=summary):
                 owner = self._in_flight[video]
-                owner.duration_seconds = duration_seconds
+                owner.summary = summary
+                self.noted += [Noted(video.path, sentence) for sentence in summary.notes]
                 self._finish([owner])
         if self._is_commit_due():
             self.commit()

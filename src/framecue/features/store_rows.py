@@ -15,9 +15,9 @@ from framecue.features.identity import FileStamp
 from framecue.features.store_errors import store_error
 from framecue.types import FrameFeatures, Maker
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 IDENTITY_COLUMNS = ["content_hash", "path", "size_bytes", "mtime_ns"]
-FEATURE_COLUMNS = ["content_hash", "pts_seconds", "duration_seconds", "frame_features"]
+FEATURE_COLUMNS = ["content_hash", "pts_seconds", "duration_seconds", "origin_seconds", "notes", "frame_features"]
 
 _FORMAT_KEY, _MAKER_KEY = b"framecue.features.format", b"framecue.features.maker"
 
@@ -30,6 +30,7 @@ class StoredVideo:
         stamp: the file as it was when it was read.
         frame_features: [T, D], float16 or float32 as the store's maker says.
         pts_seconds: float64 [T].
+        origin_seconds, notes: as in `FrameFeatures`.
     """
 
     content_hash: str
@@ -37,6 +38,8 @@ class StoredVideo:
     frame_features: npt.NDArray[Any]
     pts_seconds: npt.NDArray[np.float64]
     duration_seconds: float
+    origin_seconds: float = 0.0
+    notes: Sequence[str] = ()
 
 
 def table_schema(maker: Maker) -> Any:
@@ -48,6 +51,8 @@ def table_schema(maker: Maker) -> Any:
         ("num_frames", pa.int64()),
         ("embed_dim", pa.int64()),
         ("duration_seconds", pa.float64()),
+        ("origin_seconds", pa.float64()),
+        ("notes", pa.list_(pa.string())),
         ("pts_seconds", pa.large_list(pa.float64())),
         ("frame_features", pa.large_list(pa.float32() if maker.dtype == "float32" else pa.float16())),
     ]
@@ -79,6 +84,8 @@ def to_table(videos: Sequence[StoredVideo], schema: Any) -> Any:
         "num_frames": [len(video.frame_features) for video in videos],
         "embed_dim": [video.frame_features.shape[1] for video in videos],
         "duration_seconds": [video.duration_seconds for video in videos],
+        "origin_seconds": [video.origin_seconds for video in videos],
+        "notes": [list(video.notes) for video in videos],
         "pts_seconds": _lists([video.pts_seconds for video in videos]),
         "frame_features": _lists([video.frame_features.reshape(-1) for video in videos]),
     }
@@ -97,5 +104,8 @@ def to_features(batch: Any) -> Iterator[tuple[str, FrameFeatures]]:
         pts_seconds = columns["pts_seconds"][row].values.to_numpy()
         flat = columns["frame_features"][row].values.to_numpy()
         features = flat.astype(np.float32).reshape(len(pts_seconds), -1)
-        duration = columns["duration_seconds"][row].as_py()
-        yield columns["content_hash"][row].as_py(), FrameFeatures(features, pts_seconds.copy(), duration)
+        duration, origin, notes = (
+            columns[name][row].as_py() for name in ("duration_seconds", "origin_seconds", "notes")
+        )
+        found = FrameFeatures(features, pts_seconds.copy(), duration, origin, tuple(notes))
+        yield columns["content_hash"][row].as_py(), found

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from framecue.errors import UsageError
-from framecue.features.encode import stream_video
+from framecue.features.encode import FeatureStream
 from framecue.features.extract import FrameEncoder
 from framecue.tasks.localization import GivenProposals, TwoStage
 from framecue.tasks.streaming import Chunk, GatherSettings, localize_stream
 from framecue.types import Localization, ScoredSegment
 from framecue.video.reader import probe
+from framecue.video.source import Decoding
 
-SecondsDone = Callable[[float, float], None]
-"""Called with the seconds of a video that are done, and its length."""
+SecondsDone = Callable[[float, float | None], None]
+"""Called with the seconds of a video that are done, and its length where that is known."""
 
 
 def with_proposals(localizer: TwoStage, proposals: Sequence[ScoredSegment]) -> TwoStage:
@@ -44,6 +45,7 @@ def localize_video(
     proposals: Sequence[ScoredSegment] | None = None,
     curves: bool = False,
     on_progress: SecondsDone | None = None,
+    decoding: Decoding | None = None,
 ) -> Localization:
     """Decode, encode and localize one file, in memory that does not grow with its length.
 
@@ -55,16 +57,23 @@ def localize_video(
         VideoError: the file cannot be read.
         UsageError: proposals whose scores are not in [0, 1].
     """
-    duration_seconds = probe(path).duration_seconds
     if proposals is not None:
+        duration_seconds = probe(path, decoding).duration_seconds or 0.0
         left_out = {id(segment) for segment in outside(proposals, duration_seconds)}
         inside = [_cut(segment, duration_seconds) for segment in proposals if id(segment) not in left_out]
         localizer = with_proposals(localizer, inside)
-    chunks: Iterable[Chunk] = stream_video(path, backbone, localizer.sampling)
-    if on_progress is not None:
-        chunks = _reported(chunks, duration_seconds, on_progress)
-    segments, score_curves = localize_stream(chunks, duration_seconds, localizer, settings)
-    return Localization(path, duration_seconds, localizer.labels, segments, score_curves if curves else None)
+    stream = FeatureStream(path, backbone, localizer.sampling, decoding=decoding)
+    chunks: Iterable[Chunk] = stream if on_progress is None else _reported(stream, on_progress)
+    segments, score_curves = localize_stream(chunks, stream.end_seconds, localizer, settings)
+    summary = stream.summary
+    return Localization(
+        path,
+        summary.duration_seconds,
+        localizer.labels,
+        segments,
+        score_curves if curves else None,
+        notes=summary.notes,
+    )
 
 
 def outside(proposals: Iterable[ScoredSegment], duration_seconds: float) -> list[ScoredSegment]:
@@ -81,8 +90,9 @@ def _cut(segment: ScoredSegment, duration_seconds: float) -> ScoredSegment:
     return replace(segment, start_seconds=start_seconds, end_seconds=end_seconds)
 
 
-def _reported(chunks: Iterable[Chunk], duration_seconds: float, on_progress: SecondsDone) -> Iterator[Chunk]:
-    for chunk in chunks:
+def _reported(stream: FeatureStream, on_progress: SecondsDone) -> Iterator[Chunk]:
+    for chunk in stream:
         yield chunk
-        on_progress(min(float(chunk[1][-1]), duration_seconds), duration_seconds)
-    on_progress(duration_seconds, duration_seconds)
+        length = stream.info.duration_seconds
+        on_progress(min(float(chunk[1][-1]), length or np.inf), length)
+    on_progress(stream.end_seconds(), stream.end_seconds())

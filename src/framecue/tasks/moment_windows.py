@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from framecue.tasks.streaming import Chunk
+from framecue.tasks.streaming import Chunk, EndOfVideo, end_of
 
 Floats = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32]
@@ -152,10 +152,10 @@ class Thinned:
 
 
 def cut_windows(
-    chunks: Iterable[Chunk], duration_seconds: float, *, window_seconds: float, hop_seconds: float, num_frames: int
+    chunks: Iterable[Chunk], duration_seconds: EndOfVideo, *, window_seconds: float, hop_seconds: float, num_frames: int
 ) -> Iterator[TimedWindow]:
     """All windows of a stream (`WindowCutter`)."""
     cutter = WindowCutter(window_seconds=window_seconds, hop_seconds=hop_seconds, num_frames=num_frames)
     for frame_features, pts_seconds in chunks:
         yield from cutter.push(frame_features, pts_seconds)
-    yield from cutter.finish(duration_seconds)
+    yield from cutter.finish(end_of(duration_seconds) or 0.0)

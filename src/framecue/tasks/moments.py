@@ -5,8 +5,8 @@ short clip (with an adapter: the temporal module over evenly spread frames), and
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,12 +20,14 @@ from framecue.backbone import Backbone
 from framecue.datasets.feature_set import features_to_views
 from framecue.datasets.naming import is_text
 from framecue.errors import PromptTooLongError, UsageError, VideoError
-from framecue.features.encode import CHUNK_FRAMES, stream_video
+from framecue.features.encode import CHUNK_FRAMES, FeatureStream
 from framecue.models.video_text import VideoTextModel
+from framecue.pictures.picture import Picture
 from framecue.tasks.moment_windows import Thinned, TimedWindow, cut_windows, shown_at, spread_times
-from framecue.tasks.streaming import Chunk
-from framecue.video.reader import probe, read_frames
+from framecue.tasks.streaming import Chunk, EndOfVideo, end_of
+from framecue.video.reader import Reading, VideoSummary, read_frames
 from framecue.video.sampling import parse_sampling
+from framecue.video.source import Decoding
 
 Vectors: TypeAlias = npt.NDArray[np.float32]
 
@@ -45,12 +47,14 @@ class MomentVectors:
         vectors: float32 [K, D], unit length.
         whole: float32 [D], of the whole video as it is classified, unit length.
         duration_seconds: end of the video.
+        summary: of its reading; None where it was not read here.
     """
 
     spans: npt.NDArray[np.float64]
     vectors: Vectors
     whole: Vectors
     duration_seconds: float
+    summary: VideoSummary | None = None
 
 
 class MomentEncoder:
@@ -86,24 +90,30 @@ class MomentEncoder:
         self.num_frames, self.num_views = num_frames, num_views
         self.window_seconds, self.hop_seconds = window_seconds, hop_seconds
 
-    def video(self, path: str | Path, *, on_progress: Callable[[float, float], None] | None = None) -> MomentVectors:
+    def video(
+        self,
+        path: str | Path,
+        *,
+        on_progress: Callable[[float, float | None], None] | None = None,
+        decoding: Decoding | None = None,
+    ) -> MomentVectors:
         """All moments of a file, however long: held are a window, a chunk, 1024 features and the vectors.
 
         The whole-video vector is of evenly spread views, as `Predictor.embed_video` takes them; of a video with more
         than 1024 sampled frames, of every second one, fourth one, and so on.
 
         Args:
-            on_progress: called with the seconds that are done and the video's length; what it raises ends the work.
+            on_progress: called with the seconds that are done and the video's length, None where the file does not say;
+                what it raises ends the work.
 
         Raises:
             VideoError: the file cannot be read, or its features are no numbers.
         """
-        path = Path(path)
-        duration_seconds = probe(path).duration_seconds
-        chunks = stream_video(path, self.backbone, self.sampling)
-        return self.stream(_reported(chunks, duration_seconds, on_progress), duration_seconds, name=str(path))
+        stream = FeatureStream(Path(path), self.backbone, self.sampling, decoding=decoding)
+        moments = self.stream(_reported(stream, on_progress), stream.end_seconds, name=str(path))
+        return replace(moments, summary=stream.summary)
 
-    def stream(self, chunks: Iterator[Chunk], duration_seconds: float, *, name: str = "video") -> MomentVectors:
+    def stream(self, chunks: Iterable[Chunk], duration_seconds: EndOfVideo, *, name: str = "video") -> MomentVectors:
         """The same of frame features that are there already, sampled at this encoder's rate.
 
         Args:
@@ -129,7 +139,7 @@ class MomentEncoder:
         lengths = np.linalg.norm(np.vstack([vectors, whole]), axis=-1)
         if not (np.abs(lengths - 1) < 1e-3).all():  # features that are not numbers, or all zero
             raise VideoError(f"{name}: cannot be indexed: its features have no direction; leave it out.")
-        return MomentVectors(spans, vectors, whole, max(duration_seconds, float(spans[-1, 1])))
+        return MomentVectors(spans, vectors, whole, max(end_of(duration_seconds) or 0.0, float(spans[-1, 1])))
 
     def segment(self, path: str | Path, start_seconds: float = 0.0, end_seconds: float | None = None) -> Vectors:
         """One vector [D] of `[start_seconds, end_seconds)` of a file; None = to its end. Frames before are not encoded.
@@ -143,12 +153,18 @@ class MomentEncoder:
             raise UsageError(
                 f"A segment must begin at 0 or later and before it ends, found {start_seconds:g} to {end_seconds} s."
             )
-        duration_seconds = probe(path).duration_seconds
-        end = duration_seconds if end_seconds is None else end_seconds
+        end = np.inf if end_seconds is None else end_seconds
         held: list[Chunk] = []
-        for chunk in self._part(path, start_seconds, end):
+        reading = read_frames(
+            path,
+            parse_sampling(self.sampling),
+            chunk_frames=CHUNK_FRAMES,
+            resize=self.backbone.preprocessing.resize_crop,
+        )
+        for chunk in self._part(reading, start_seconds, end):
             held = _thin([*held, chunk])
         [(features, pts)] = held
+        duration_seconds = reading.summary.duration_seconds if reading.is_done else end
         if start_seconds >= duration_seconds and start_seconds > pts[-1]:
             raise UsageError(
                 f"{path} is {duration_seconds:.2f} s long, found a segment from {start_seconds:g} s on; "
@@ -164,8 +180,9 @@ class MomentEncoder:
         Raises:
             VideoError: the file cannot be read as an image.
         """
-        pixels = torch.from_numpy(_pixels(image)).permute(2, 0, 1)[None]
-        frame = self.backbone.encode_frames(self.backbone.preprocessing.resize_crop(pixels)).float().cpu().numpy()
+        pixels = self.backbone.preprocessing.resize_crop(Picture(_pixels(image)))
+        frames = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+        frame = self.backbone.encode_frames(frames).float().cpu().numpy()
         return self._embed(np.repeat(frame[None], self.num_frames, axis=1))[0]
 
     @torch.no_grad()
@@ -204,19 +221,15 @@ class MomentEncoder:
             f"Query {shorten(text)!r} has {found}, {self.backbone.name} takes at most {most} tokens; shorten it."
         )
 
-    def _part(self, path: Path, start_seconds: float, end_seconds: float) -> Iterator[Chunk]:
+    def _part(self, reading: Reading, start_seconds: float, end_seconds: float) -> Iterator[Chunk]:
         """Features of the frames shown in the part; at least one, however short it is."""
 
         def encode(frames: npt.NDArray[np.uint8]) -> Vectors:
             return self.backbone.encode_frames(torch.from_numpy(frames)).float().cpu().numpy()
 
-        def resize(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-            return self.backbone.preprocessing.resize_crop(torch.from_numpy(frames)).numpy()
-
         given = False
         frames = pts = None
-        sampling = parse_sampling(self.sampling)
-        for batch in read_frames(path, sampling, chunk_frames=CHUNK_FRAMES, transform=resize):
+        for batch in reading:
             # How long a frame is shown is told by the next one: the last waits for the next batch.
             frames = batch.frames if frames is None else np.concatenate([frames[-1:], batch.frames])
             pts = batch.pts_seconds if pts is None else np.concatenate([pts[-1:], batch.pts_seconds])
@@ -298,13 +311,12 @@ def _unit(vectors: Vectors) -> Vectors:
     return unit
 
 
-def _reported(
-    chunks: Iterator[Chunk], duration_seconds: float, on_progress: Callable[[float, float], None] | None
-) -> Iterator[Chunk]:
-    for chunk in chunks:
+def _reported(stream: FeatureStream, on_progress: Callable[[float, float | None], None] | None) -> Iterator[Chunk]:
+    for chunk in stream:
         yield chunk
         if on_progress is not None:
-            on_progress(min(float(chunk[1][-1]), duration_seconds), duration_seconds)
+            length = stream.info.duration_seconds
+            on_progress(min(float(chunk[1][-1]), length or np.inf), length)
 
 
 def _pixels(image: str | Path | Image.Image) -> npt.NDArray[np.uint8]:

@@ -5,7 +5,7 @@ measures is what a user gets. Nothing here grows with the video: one window of f
 curves of so many cells.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,15 @@ Scores = npt.NDArray[np.float32]
 Chunk = tuple[Scores, Floats]
 """Consecutive frame features [T, D] and their pts_seconds [T]."""
 
+EndOfVideo = float | Callable[[], float] | None
+"""Where a video ends in seconds, or what tells it when its last chunk has gone by; None = not known."""
+
 MAX_CURVE_CELLS = 2048
+
+
+def end_of(end: EndOfVideo) -> float | None:
+    """In seconds, asked after the last chunk."""
+    return end() if callable(end) else end
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +141,7 @@ class GatherSettings:
 
 def localize_stream(
     chunks: Iterable[Chunk],
-    duration_seconds: float | None,
+    duration_seconds: EndOfVideo,
     localizer: WindowLocalizer,
     settings: GatherSettings | None = None,
 ) -> tuple[list[ScoredSegment], ScoreCurves]:
@@ -155,7 +163,7 @@ def as_chunks(features: FrameFeatures) -> Iterator[Chunk]:
 
 
 def windows(
-    chunks: Iterable[Chunk], *, window: int, stride: int, duration_seconds: float | None = None
+    chunks: Iterable[Chunk], *, window: int, stride: int, duration_seconds: EndOfVideo = None
 ) -> Iterator[FeatureWindow]:
     """Windows of a stream, at every `stride` features and one more that ends with the video.
 
@@ -163,7 +171,7 @@ def windows(
     is cut into chunks does not matter.
 
     Args:
-        duration_seconds: where the video ends, where it is known.
+        duration_seconds: where the video ends, where it is known; a function is called after the last chunk.
 
     Raises:
         ValueError: a stride outside [1, window].
@@ -180,7 +188,7 @@ def windows(
 class _Held:
     """The features that windows to come may still need, and what was decided by those that have gone."""
 
-    def __init__(self, window: int, stride: int, duration_seconds: float | None) -> None:
+    def __init__(self, window: int, stride: int, duration_seconds: EndOfVideo) -> None:
         self._window, self._stride, self._duration = window, stride, duration_seconds
         self._features: Scores = np.empty((0, 0), dtype=np.float32)
         self._pts: Floats = np.empty(0)
@@ -217,7 +225,7 @@ class _Held:
     def _cut(self, start: int, core_end: int, *, is_last: bool) -> FeatureWindow:
         begin = start - self._first
         end = min(begin + self._window, len(self._pts))
-        edges = frame_edges(self._pts[begin:end], self._duration if is_last else None)
+        edges = frame_edges(self._pts[begin:end], end_of(self._duration) if is_last else None)
         if begin > 0:
             edges[0] = self._pts[begin - 1 : begin + 1].mean()
         if end < len(self._pts):

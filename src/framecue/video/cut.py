@@ -15,7 +15,10 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from framecue.errors import UsageError, VideoError
 from framecue.files import atomic_path
+from framecue.pictures.picture import FitInside, letterbox
+from framecue.video.guard import guarded_call
 from framecue.video.shown import ShownFrame, frames_from
+from framecue.video.source import Decoding
 
 TICKS_PER_SECOND = 90_000
 CRF = 21
@@ -43,16 +46,18 @@ def cut_video(
     end_seconds: float,
     *,
     max_height: int | None = None,
+    decoding: Decoding | None = None,
 ) -> Cut:
     """Encode `[start_seconds, end_seconds)` of a video anew; the first frame is the one on screen at the start.
 
     Each frame is shown as long as in the video, at a variable frame rate too, and the last one no longer than until
-    `end_seconds`. Pictures are upright with square pixels and even sides; yuv420p, the file's index at its front. Sound
+    `end_seconds`. Pictures are upright with square pixels and even sides,
+    SDR, and all of the first one's size; yuv420p, the file's index at its front. Sound
     is left out. One frame is held at a time, and `out` appears only when it is complete.
 
     Args:
         out: MP4 file to write, whatever its ending; one that exists is replaced.
-        start_seconds: by the container's times; before the first frame means from it on.
+        start_seconds: on the player's axis; before the first frame means from it on.
         end_seconds: beyond the end of the video gives what there is.
         max_height: higher pictures are made smaller.
 
@@ -65,7 +70,13 @@ def cut_video(
         raise UsageError(f"A cut must end after it starts, got {start_seconds} to {end_seconds} seconds.")
     if max_height is not None and max_height < 2:
         raise UsageError(f"max_height must be at least 2 pixels, got {max_height}.")
-    pieces = _pieces(frames_from(path, start_seconds), start_seconds, end_seconds)
+    return guarded_call(_cut, path, decoding, out, start_seconds, end_seconds, max_height)
+
+
+def _cut(
+    path: Path, decoding: Decoding | None, out: Path, start_seconds: float, end_seconds: float, max_height: int | None
+) -> Cut:
+    pieces = _pieces(frames_from(path, start_seconds, decoding), start_seconds, end_seconds)
     first = next(pieces, None)
     if first is None:
         raise VideoError(
@@ -97,7 +108,7 @@ def _pieces(frames: Iterator[ShownFrame], start_seconds: float, end_seconds: flo
         if frame.seconds > shown.seconds:
             yield _Piece(shown, max(shown.seconds, start_seconds), min(frame.seconds, end_seconds))
         shown = frame
-    start, end = max(shown.seconds, start_seconds), min(shown.seconds + shown.duration_seconds, end_seconds)
+    start, end = max(shown.seconds, start_seconds), min(shown.end_seconds, end_seconds)
     if start < end:
         yield _Piece(shown, start, end)
 
@@ -106,7 +117,7 @@ def _encode(path: Path, pieces: Iterator[_Piece], max_height: int | None) -> tup
     """Number of frames written, and where the last one ends."""
     reformatter = VideoReformatter()
     first = next(pieces)
-    width, height = _even_size(first.frame, max_height)
+    width, height = FitInside(height=max_height, step=2).size_of(first.frame.picture)
     durations: deque[int] = deque()
     with av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "faststart"}) as container:
         # Without B-frames packets come in the order of the frames, and the file begins at 0.
@@ -129,9 +140,7 @@ def _encode(path: Path, pieces: Iterator[_Piece], max_height: int | None) -> tup
             if start == end:
                 continue
             picture = reformatter.reformat(
-                VideoFrame.from_ndarray(piece.frame.image, format="rgb24"),
-                width=width,
-                height=height,
+                VideoFrame.from_ndarray(letterbox(piece.frame.picture, width, height), format="rgb24"),
                 format="yuv420p",
                 dst_colorspace=Colorspace.ITU709,
                 dst_color_range=ColorRange.MPEG,
@@ -147,14 +156,3 @@ def _encode(path: Path, pieces: Iterator[_Piece], max_height: int | None) -> tup
 
 def _ticks(seconds: float) -> int:
     return round(seconds * TICKS_PER_SECOND)
-
-
-def _even_size(frame: ShownFrame, max_height: int | None) -> tuple[int, int]:
-    """Width and height in even numbers of square pixels."""
-    height, width, _ = frame.image.shape
-    scale = min(1.0, (max_height or height) / height)
-    return _even(width * frame.pixel_aspect * scale), _even(height * scale)
-
-
-def _even(pixels: float) -> int:
-    return max(2, 2 * round(pixels / 2))

@@ -1,38 +1,37 @@
-"""PyAV behind one door: open a file, decode frames with mended times, and show the frame of a given time.
+"""Frames of an open file in display order with times that can be trusted, and the frame of a given time.
 
-Times in here are ticks, the container's own integers; one tick is `stream.time_base` seconds.
+A clock that jumps goes on without a gap: backward by more than a second in any file, forward by more than ten seconds
+in formats whose clocks may jump (MPEG streams), as FFmpeg's program does it. What does not decode is left out, counted
+and said in seconds (`Damage`).
 """
 
 import heapq
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import av
-import numpy as np
-import numpy.typing as npt
-from av.container import InputContainer
-from av.sidedata.sidedata import SideData
-from av.stream import Disposition
+from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
 
-from framecue.errors import VideoError
-
-EXACT_PTS_FORMATS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
-"""Containers that store each frame's presentation time and can be entered at any keyframe."""
+from framecue.video.source import Decoding, Source, open_video, refusal
+from framecue.workers import allow_cpu_seconds
 
 _REORDER_FRAMES = 8
 """AVI stores no presentation times; FFmpeg's guesses come a few places out of order around B-frames (seen: 3)."""
 
-_RESTART_SECONDS = 1.0
+_BACKWARD_SECONDS = 1.0
 """A step back by more than this is a clock that restarted (joined MPEG streams), not a glitch."""
+_FORWARD_SECONDS = 10.0
+"""FFmpeg's own threshold, `-dts_delta_threshold`: a shorter gap is what the sender left out."""
 
-_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+_PACKET_CPU_SECONDS = 0.02
+_FRAME_CPU_SECONDS, _MEGAPIXEL_CPU_SECONDS = 0.05, 0.2
+"""What decoding and resizing one of them may take, several times what the slowest codecs need."""
 
 
 @dataclass(frozen=True)
@@ -41,50 +40,24 @@ class TimedFrame:
 
     frame: VideoFrame
     ticks: int
+    end_ticks: int
 
 
 @dataclass(frozen=True)
 class PacketPlan:
-    """Sorted presentation ticks of the frames that will decode, and of the keyframes among them."""
+    """Sorted presentation ticks of the frames that will decode, and of the keyframes among them; and where the last
+    one ends."""
 
     ticks: list[int]
     key_ticks: list[int]
+    end_ticks: int
 
 
-def refusal(path: Path, why: str, next_step: str) -> VideoError:
-    """The one form of message for a file that cannot be read."""
-    shown = str(path) if str(path).isprintable() else repr(str(path))
-    return VideoError(f"{shown}: cannot be read as video: {why}; {next_step}.")
-
-
-@contextmanager
-def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Opens the file and its first video stream that is not cover art.
-
-    Whatever PyAV raises inside the `with` block leaves it as a `VideoError` that names the file.
-    """
-    _require_regular_file(path)
-    try:
-        # An absolute path cannot be taken for an option or a URL; the whitelist keeps playlists off the network.
-        options = {"protocol_whitelist": "file"}
-        with av.open(str(path.absolute()), options=options, metadata_errors="ignore") as container:
-            streams = [stream for stream in container.streams.video if not stream.disposition & _PICTURES]
-            if not streams:
-                raise refusal(path, "it has no video stream", "name a file with a picture track or leave it out")
-            if streams[0].codec_context is None:
-                raise refusal(path, "its codec is not known to FFmpeg", "convert it to H.264 or leave it out")
-            yield container, streams[0]
-    except (av.FFmpegError, UnicodeError, RuntimeError, ValueError, OSError) as error:
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        why = why[0].lower() + " ".join(why[1:].split())
-        step = "it is damaged, cut short or encrypted: fetch or convert it again, or leave it out"
-        raise refusal(path, f"FFmpeg says {why!r}", step) from error
-
-
-def timed_frames(container: InputContainer, stream: VideoStream) -> Iterator[TimedFrame]:
+def timed_frames(source: Source) -> Iterator[TimedFrame]:
     """Decodes on from the current position in display order, with times that never decrease."""
-    lookahead = 0 if container.format.name in EXACT_PTS_FORMATS else _REORDER_FRAMES
-    clock = _Clock(stream)
+    lookahead = 0 if source.has_exact_times else _REORDER_FRAMES
+    clock, damage = Clock(source), source.damage
+    damage.restart()
     frames: deque[VideoFrame] = deque()
     pending: list[int] = []
     latest: int | None = None
@@ -92,71 +65,124 @@ def timed_frames(container: InputContainer, stream: VideoStream) -> Iterator[Tim
     def pop() -> TimedFrame:
         # The decoder's order is the true one, so the times are sorted, not the frames.
         nonlocal latest
-        ticks = heapq.heappop(pending)
+        frame, ticks = frames.popleft(), heapq.heappop(pending)
         latest = ticks if latest is None else max(latest, ticks)
-        return TimedFrame(frames.popleft(), latest)
+        end = latest + (frame.duration or source.frame_ticks)
+        damage.showed(latest, end)
+        return TimedFrame(frame, latest, end)
 
-    for frame in container.decode(stream):
+    for frame in _decoded(source):
         frames.append(frame)
-        heapq.heappush(pending, clock.ticks(frame))
+        heapq.heappush(pending, clock.of(frame.pts if frame.pts is not None else frame.dts))
         if len(frames) > lookahead:
             yield pop()
     while frames:
         yield pop()
 
 
-class _Clock:
-    """Gives every frame a time: its own, else one frame after the latest; goes on where the clock restarts."""
+def _decoded(source: Source) -> Iterator[VideoFrame]:
+    """Frames in the decoder's order; what does not decode is passed over."""
+    for packet in read_packets(source):
+        try:
+            frames = packet.decode() if packet is not None else source.stream.codec_context.decode(None)
+        except EOFError:
+            return
+        except av.FFmpegError as error:
+            if isinstance(error, MemoryError):
+                raise
+            source.damage.failed(error)
+            continue
+        for frame in frames:
+            megapixels = frame.width * frame.height / 1e6
+            allow_cpu_seconds(_FRAME_CPU_SECONDS + _MEGAPIXEL_CPU_SECONDS * megapixels)
+            yield frame
 
-    def __init__(self, stream: VideoStream) -> None:
-        rate, time_base = stream.average_rate or stream.guessed_rate, stream.time_base
-        self._frame_ticks = max(1, round(1 / (rate * time_base))) if rate and time_base else 1
-        self._restart_ticks = int(_RESTART_SECONDS / time_base) if time_base else 1
+
+def read_packets(source: Source) -> "Iterator[Packet[Any] | None]":
+    """The stream's packets; at the last an empty one, or None, which makes the decoder give what it still holds."""
+    sound = source.sound_of_promise
+    packets = source.container.demux(source.stream, *sound)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError as error:
+            if isinstance(error, MemoryError):
+                raise
+            source.damage.failed(error)
+            yield None
+            return
+        if packet is None:
+            return
+        allow_cpu_seconds(_PACKET_CPU_SECONDS)
+        if packet.stream in sound:
+            source.damage.heard(packet)
+            continue
+        source.damage.passed(packet)
+        yield packet
+
+
+class Clock:
+    """Gives every stamp its time: its own, else one frame after the latest; goes on where the clock jumps."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._backward = int(_BACKWARD_SECONDS / source.tick_seconds)
+        self._forward = int(_FORWARD_SECONDS / source.tick_seconds) if source.clock_may_jump else None
         self._latest: int | None = None
         self._offset = 0
 
-    def ticks(self, frame: VideoFrame) -> int:
-        stamp = frame.pts if frame.pts is not None else frame.dts
-        if stamp is None:
-            ticks = 0 if self._latest is None else self._latest + self._frame_ticks
-        else:
-            ticks = stamp + self._offset
-            if self._latest is not None and ticks < self._latest - self._restart_ticks:
-                self._offset += self._latest + self._frame_ticks - ticks
-                ticks = self._latest + self._frame_ticks
+    def of(self, stamp: int | None) -> int:
+        """Ticks of the next frame, whose stamp this is."""
+        expected = 0 if self._latest is None else self._latest + self._source.frame_ticks
+        ticks = expected if stamp is None or not self._source.has_times else stamp + self._offset
+        if self._latest is not None and self.jumps(self._latest, ticks):
+            self._source.note_jump(expected)
+            self._offset += expected - ticks
+            ticks = expected
         self._latest = ticks if self._latest is None else max(self._latest, ticks)
         return ticks
 
+    def jumps(self, before: int, after: int) -> bool:
+        return after < before - self._backward or (self._forward is not None and after > before + self._forward)
 
-def plan_packets(container: InputContainer, stream: VideoStream) -> PacketPlan | None:
+
+def plan_packets(source: Source) -> PacketPlan | None:
     """Reads the times of all frames from the packets, without decoding; None where packets do not tell them."""
+    if not source.has_times:
+        return None
+    clock = Clock(source)
     ticks: list[int] = []
     key_ticks: list[int] = []
     latest_dts: int | None = None
-    for packet in container.demux(stream):
+    end = 0
+    for packet in read_packets(source):
         # One byte: the placeholder with which Video for Windows encoders mark their delay. None: the end of the stream.
-        if packet.size <= 1:
+        if packet is None or packet.size <= 1:
             continue
-        if packet.pts is None or (packet.dts is not None and latest_dts is not None and packet.dts < latest_dts):
+        if packet.pts is None:
             return None
-        latest_dts = packet.dts
+        dts = packet.dts
+        if latest_dts is not None and dts is not None and (dts < latest_dts or clock.jumps(latest_dts, dts)):
+            return None
+        latest_dts = dts
         if packet.is_keyframe:
             key_ticks.append(packet.pts)
         if not packet.is_discard:
             ticks.append(packet.pts)
+            end = max(end, packet.pts + (packet.duration or source.frame_ticks))
     if key_ticks:
         # A file cut out of a longer one may begin with frames whose references are gone; those do not decode.
         ticks = [tick for tick in ticks if tick >= key_ticks[0]]
-    return PacketPlan(sorted(ticks), sorted(key_ticks))
+    return PacketPlan(sorted(ticks), sorted(key_ticks), end)
 
 
 class Player:
     """Shows the frame of a given time, for times that do not decrease; jumps to a keyframe where that skips work."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream, plan: PacketPlan) -> None:
-        self._container, self._stream = container, stream
+    def __init__(self, source: Source, plan: PacketPlan) -> None:
+        self._source = source
         self._start_ticks = plan.ticks[0]
-        self._key_ticks = plan.key_ticks if container.format.name in EXACT_PTS_FORMATS else []
+        self._key_ticks = plan.key_ticks if source.has_exact_times else []
         self._read_on(jumped=False)
 
     def shown_at(self, ticks: int) -> TimedFrame | None:
@@ -175,19 +201,20 @@ class Player:
 
     def _read_on(self, *, jumped: bool) -> None:
         self._jumped = jumped
-        self._frames = timed_frames(self._container, self._stream)
+        self._source.tolerant = not jumped
+        self._frames = timed_frames(self._source)
         self._shown: TimedFrame | None = None
         self._next = next(self._frames, None)
 
     def _jump(self, ticks: int) -> None:
-        self._container.seek(ticks, stream=self._stream)
+        self._source.container.seek(ticks, stream=self._source.stream)
         self._read_on(jumped=True)
         if self._next is None or self._next.ticks > ticks:
             self._rewind()
 
     def _rewind(self) -> None:
         self._key_ticks = []
-        self._container.seek(self._start_ticks, stream=self._stream)
+        self._source.container.seek(self._start_ticks, stream=self._source.stream)
         self._read_on(jumped=False)
 
     def _advance(self, ticks: int) -> TimedFrame | None:
@@ -196,66 +223,35 @@ class Player:
         return self._shown or self._next
 
 
-class RgbConverter:
-    """Turns decoded frames into upright uint8 RGB [H, W, 3], all of the first frame's size."""
-
-    def __init__(self, first: VideoFrame, stream: VideoStream) -> None:
-        self.size = (first.width, first.height)
-        self.orientation = Orientation.of(first, stream)
-        self._reformatter = VideoReformatter()
-
-    def __call__(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
-        width, height = self.size
-        # One shared reformatter with one thread: a threaded scaler per frame is 8 times slower (av 18).
-        rgb = self._reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
-        return self.orientation.apply(rgb.to_ndarray().astype(np.uint8, copy=False))
+def no_frames(source: Source) -> Exception:
+    """What to raise where nothing decodes."""
+    why = f" (FFmpeg says {source.damage.first_error!r})" if source.damage.first_error else ""
+    return refusal(
+        source.path,
+        f"not one frame can be decoded{why}",
+        "it is empty, cut short or encrypted: fetch it again or leave it out",
+    )
 
 
-@dataclass(frozen=True)
-class Orientation:
-    """How a stored picture is brought upright: transpose first, then mirror the axes."""
+def has_clock_jumps(source: Source) -> bool:
+    """Whether times on the container's clock are not all on one axis, by the packets of the whole file.
 
-    transpose: bool = False
-    flip_rows: bool = False
-    flip_columns: bool = False
-
-    @classmethod
-    def of(cls, frame: VideoFrame, stream: VideoStream) -> "Orientation":
-        """From the display matrix [[a, b], [c, d]], (x, y) to (ax + cy, bx + dy), else from a "rotate" tag."""
-        side_data = frame.side_data.get("DISPLAYMATRIX")
-        if not isinstance(side_data, SideData):
-            tag = {key.lower(): value for key, value in stream.metadata.items()}.get("rotate", "0")
-            turns = round(float(tag) / 90) % 4 if tag.lstrip("+-").isdigit() else 0
-            return cls(turns % 2 == 1, turns in (2, 3), turns in (1, 2))
-        a, b, _, c, d, *_ = np.frombuffer(bytes(side_data), dtype=np.int32).astype(np.int64).tolist()
-        if abs(b) + abs(c) > abs(a) + abs(d):
-            return cls(True, flip_rows=b < 0, flip_columns=c < 0)
-        return cls(False, flip_rows=d < 0, flip_columns=a < 0)
-
-    @property
-    def clockwise_degrees(self) -> int:
-        """0, 90, 180 or 270; a mirrored picture counts as its nearest turn."""
-        if self.transpose:
-            return 270 if self.flip_rows else 90
-        return 180 if self.flip_rows and self.flip_columns else 0
-
-    def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        if self.transpose:
-            image = image.transpose(1, 0, 2)
-        return image[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
+    One answer per file and content is kept, for a page that asks for many pictures of it.
+    """
+    if not source.clock_may_jump:
+        return False
+    stat = source.path.stat()
+    return _has_clock_jumps(source.path, source.stream.index, stat.st_size, stat.st_mtime_ns)
 
 
-def _require_regular_file(path: Path) -> None:
-    try:
-        is_there, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
-        size = path.stat().st_size if is_file else 0
-    except (OSError, ValueError) as error:
-        raise refusal(path, f"the path cannot be used ({error})", "check the path") from error
-    if not is_there:
-        raise refusal(path, "there is no such file", "check the path")
-    if is_folder:
-        raise refusal(path, "it is a folder", "name the files inside it")
-    if not is_file:
-        raise refusal(path, "it is not a regular file", "copy it to one")
-    if size == 0:
-        raise refusal(path, "the file is empty", "copy or download it again")
+@lru_cache(maxsize=256)
+def _has_clock_jumps(path: Path, stream: int, _size: int, _mtime_ns: int) -> bool:
+    with open_video(path, Decoding(stream)) as source:
+        clock = Clock(source)
+        latest: int | None = None
+        for packet in read_packets(source):
+            if packet is not None and packet.dts is not None:
+                if latest is not None and clock.jumps(latest, packet.dts):
+                    return True
+                latest = packet.dts
+    return False

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from framecue.errors import VideoError
-from framecue.video.decode import open_video
+from framecue.video.guard import guarded_call
+from framecue.video.source import Decoding, open_video
 
 _KEYS = ("com.apple.quicktime.creationdate", "creation_time", "date_utc", "datetimeoriginal")
 _EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
@@ -20,9 +21,13 @@ def recording_date(path: Path, *, now: datetime | None = None) -> datetime | Non
     Raises:
         VideoError: the file cannot be read.
     """
-    with open_video(path) as (container, stream):
-        tags = {key.lower(): value for key, value in {**stream.metadata, **container.metadata}.items()}
+    tags = guarded_call(_tags, path, None)
     return parse_date(next((tags[key] for key in _KEYS if tags.get(key)), None), now=now)
+
+
+def _tags(path: Path, decoding: Decoding | None) -> dict[str, str]:
+    with open_video(path, decoding) as source:
+        return {key.lower(): value for key, value in {**source.stream.metadata, **source.container.metadata}.items()}
 
 
 def parse_date(text: str | None, *, now: datetime | None = None) -> datetime | None:

@@ -1,4 +1,4 @@
-"""What a person sees from a given second on: upright frames and their times, entered near it, not from the start."""
+"""What a person sees from a given second on: pictures and their times, entered near it, not from the start."""
 
 import math
 from collections.abc import Iterator
@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-from av.container import InputContainer
-from av.video.stream import VideoStream
-
 from framecue.errors import UsageError, VideoError
-from framecue.video.decode import EXACT_PTS_FORMATS, RgbConverter, TimedFrame, open_video, refusal, timed_frames
+from framecue.pictures.picture import Picture
+from framecue.video.decode import TimedFrame, has_clock_jumps, no_frames, timed_frames
+from framecue.video.frames import PictureMaker
+from framecue.video.source import Decoding, Source, open_video
 
 _INEXACT_SEEK_AFTER_SECONDS = 30.0
 _INEXACT_MARGIN_SECONDS = 5.0
@@ -24,33 +22,31 @@ class ShownFrame:
     """One picture of a video.
 
     Attributes:
-        image: uint8 RGB [H, W, 3], upright.
-        seconds: when it appears, by the container's own times, as in `video.reader`.
-        duration_seconds: how long it is meant to stay, as far as the file says, else as long as frames do on average.
-        pixel_aspect: width of a pixel over its height; 1 in nearly all files.
+        seconds: when it appears, on the player's axis.
+        end_seconds: when it is meant to go, as far as the file says, else by how long frames stay on average.
     """
 
-    image: npt.NDArray[np.uint8]
+    picture: Picture
     seconds: float
-    duration_seconds: float
-    pixel_aspect: float
+    end_seconds: float
 
 
-def frames_from(path: Path, seconds: float) -> Iterator[ShownFrame]:
+def frames_from(path: Path, seconds: float, decoding: Decoding | None = None) -> Iterator[ShownFrame]:
     """The frame that is on screen at `seconds`, and those after it; at least one.
 
     Before the first frame that is the first, beyond the end the last. Times are exact in MP4, MOV, Matroska and WebM,
-    and in the first 30 s of other containers; beyond these they are what FFmpeg finds when it enters the file there.
+    and in the first 30 s of other containers; beyond these they are what FFmpeg finds when it enters the file there. A
+    file whose clock jumps is read from its start.
 
     Raises:
-        VideoError: not a video, or damaged where it is read, on the step that meets it.
+        VideoError: not a video, or nothing of it decodes, on the first step.
         UsageError: `seconds` is not a finite number.
     """
     if not math.isfinite(seconds):
         raise UsageError(f"A time in a video must be a finite number of seconds, got {seconds}.")
     given = False
     try:
-        for frame in _frames_from(path, seconds, enter=True):
+        for frame in _frames_from(path, seconds, decoding, enter=True):
             given = True
             yield frame
         if given:
@@ -59,43 +55,43 @@ def frames_from(path: Path, seconds: float) -> Iterator[ShownFrame]:
         if given:
             raise
     # Some streams decode from the start only.
-    yield from _frames_from(path, seconds, enter=False)
+    yield from _frames_from(path, seconds, decoding, enter=False)
 
 
-def _frames_from(path: Path, seconds: float, *, enter: bool) -> Iterator[ShownFrame]:
-    with open_video(path) as (container, stream):
-        unit = float(stream.time_base or 1)
-        target = math.floor(seconds / unit + 1e-3)  # a time made of ticks finds its own frame
-        frames = timed_frames(container, stream)
-        if enter and _enter(container, stream, seconds, unit):
+def _frames_from(path: Path, seconds: float, decoding: Decoding | None, *, enter: bool) -> Iterator[ShownFrame]:
+    with open_video(path, decoding) as source:
+        target = source.ticks(seconds)
+        if enter and _enter(source, seconds):
+            source.tolerant = False
+            frames = timed_frames(source)
             first = next(frames, None)
             if first is None or first.ticks > target:
                 return
             frames = chain([first], frames)
-        converter: RgbConverter | None = None
+        else:
+            frames = timed_frames(source)
+        make = PictureMaker(source)
+        timed: TimedFrame | None = None
         for timed in _shown_from(frames, target):
-            converter = converter or RgbConverter(timed.frame, stream)
-            aspect = float(stream.sample_aspect_ratio or 1)
-            if converter.orientation.transpose:
-                aspect = 1 / aspect
-            duration = timed.frame.duration * unit if timed.frame.duration else 1 / float(stream.average_rate or 25)
-            yield ShownFrame(converter(timed.frame), timed.ticks * unit, duration, aspect)
-        if converter is None:
-            raise refusal(path, "not one frame can be decoded", "fetch it again or leave it out")
+            source.tolerant = True
+            yield ShownFrame(make(timed.frame), source.seconds(timed.ticks), source.seconds(timed.end_ticks))
+        if timed is None:
+            raise no_frames(source)
 
 
-def _enter(container: InputContainer, stream: VideoStream, seconds: float, unit: float) -> bool:
+def _enter(source: Source, seconds: float) -> bool:
     """Jumps to a keyframe before that time, where this is worth it; whether it did."""
-    start = float((stream.start_time or 0) * unit)
-    if container.format.name not in EXACT_PTS_FORMATS:
-        if seconds - start < _INEXACT_SEEK_AFTER_SECONDS:
+    start = source.seconds(source.stream.start_time or 0) if source.stream.start_time is not None else 0.0
+    if not source.has_exact_times:
+        if seconds - start < _INEXACT_SEEK_AFTER_SECONDS or has_clock_jumps(source):
             return False
         seconds -= _INEXACT_MARGIN_SECONDS
     elif seconds <= start:
         return False
-    if stream.duration:  # beyond the end there is nothing to enter at
-        seconds = min(seconds, start + stream.duration * unit)
-    container.seek(math.floor(seconds / unit + 1e-3), stream=stream)
+    end = source.expected_end_seconds()
+    if end is not None:  # beyond the end there is nothing to enter at
+        seconds = min(seconds, end)
+    source.container.seek(source.ticks(seconds), stream=source.stream)
     return True
 
 

@@ -1,0 +1,1 @@
+"""Pictures as they are shown: square pixels, SDR, and the size that is asked for. No files and no models."""
