@@ -18,7 +18,7 @@ from av.stream import Disposition
 Color = tuple[float, float, float]
 
 COLORS: tuple[Color, ...] = (
-    (200, 200, 200), (220, 30, 30), (30, 180, 60), (40, 60, 220),
+    (200, 200, 200), (220, 30, 30), (70, 180, 80), (40, 60, 220),
     (220, 170, 140), (200, 190, 40), (60, 60, 60), (60, 170, 190),
 )  # fmt: skip
 """Of the patches, row by row, sRGB levels; all below the level where highlights of HDR are compressed."""

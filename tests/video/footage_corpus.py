@@ -2,5 +2,7 @@
 
 from footage import Footage
 from footage_clock import CLOCK, STREAM
+from footage_color import COLOR
+from footage_shape import ASPECT, SIZE
 
-CORPUS: list[Footage] = [*CLOCK, *STREAM]
+CORPUS: list[Footage] = [*CLOCK, *STREAM, *COLOR, *ASPECT, *SIZE]
