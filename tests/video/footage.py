@@ -33,8 +33,8 @@ class Footage:
 
     Attributes:
         name: file name.
-        kind: clock, stream, color, aspect, size or damage.
         make: writes it.
+        kind: clock, stream, color, aspect, size or damage.
         size: width and height as shown; None = it is refused.
         pictures: frame number -> (x, y, color) of points in the picture, x and y in [0, 1).
         within: levels by which a color may be off.
@@ -49,8 +49,8 @@ class Footage:
     """
 
     name: str
-    kind: str
     make: Callable[[Path], None]
+    kind: str
     size: tuple[int, int] | None = (64, 48)
     pictures: dict[int, list[tuple[float, float, Color]]] = field(default_factory=dict)
     within: int = 3
@@ -128,7 +128,6 @@ class Track:
     start: int = 0
     options: dict[str, str] = field(default_factory=dict)
     sample_aspect: Fraction | None = None
-    container_aspect: Fraction | None = None
     tags: dict[str, int] = field(default_factory=dict)
     disposition: int | None = None
 
@@ -199,13 +198,10 @@ class Sound:
 def write(path: Path, *tracks: Track | Sound, format: str | None = None, **options: str) -> None:
     """Encodes tracks into a container."""
     with av.open(str(path), "w", format=format, options=options) as container:
-        streams = [track.add(container) for track in tracks]
-        packets = [(packet, stream) for track, stream in zip(tracks, streams, strict=True) for packet in track.packets()]
-        for track, stream in zip(tracks, streams, strict=True):
-            if isinstance(track, Track) and track.container_aspect:
-                stream.sample_aspect_ratio = track.container_aspect
-        packets.sort(key=lambda one: float((one[0].dts or 0) * one[0].time_base))
-        for packet, _ in packets:
+        for track in tracks:
+            track.add(container)
+        packets = [packet for track in tracks for packet in track.packets()]
+        for packet in sorted(packets, key=lambda one: (one.dts or 0) * one.time_base):
             container.mux(packet)
 
 

@@ -5,13 +5,20 @@ can. What is wanted is the level it was made from; for highlights of HDR what th
 """
 
 from collections.abc import Callable, Sequence
-from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import av
 import numpy as np
-from footage import COLORS, Color, Footage, Track, insert_into_boxes, joined, numbered, patches, points, turn_matrix, write
+from footage import (
+    COLORS,
+    Color,
+    Footage,
+    Track,
+    insert_into_boxes,
+    patches,
+    points,
+    write,
+)
 
 Make = Callable[[Path], None]
 
@@ -180,7 +187,12 @@ def color(name: str, *, within: int = 3, shown: Sequence[Color] | None = None, *
     if nits:
         shown = [(SHOWN_NITS[value],) * 3 for value in nits]  # type: ignore[attr-defined]
     wanted = {0: points(shown or given.get("colors", COLORS), strip=0)}  # type: ignore[arg-type]
-    return Footage(name, "color", tagged(**given), size, wanted, within)  # type: ignore[arg-type]
+    return Footage(name, tagged(**given), "color", size, wanted, within)  # type: ignore[arg-type]
+
+
+def patched(name: str, make: Make, colors: Sequence[Color], within: int = 3) -> Footage:
+    """A row of patches that are not made by `tagged`."""
+    return Footage(name, make, "color", (128, 96), {0: points(colors, strip=0)}, within)
 
 
 HDR = {"codec": "libx265", "pix_fmt": "yuv420p10le", "matrix": BT2020, "primaries": BT2020}
@@ -272,7 +284,7 @@ COLOR = [
     color("hlg.mov", **HDR, transfer=HLG),
     color("hlg_422.mkv", codec="ffv1", pix_fmt="yuv422p10le", matrix=BT2020, primaries=BT2020, transfer=HLG),
     color("hlg_highlights.mp4", **HDR, transfer=HLG, nits=BRIGHT[:4], within=2),
-    Footage("dolby_vision_8_4.mp4", "color", dolby_vision, (128, 96), {0: points(strip=0)}),
+    patched("dolby_vision_8_4.mp4", dolby_vision, COLORS),
     color("444.mp4", pix_fmt="yuv444p", matrix=BT601),
     color("422.mp4", pix_fmt="yuv422p", matrix=BT601),
     color("10_bit.mkv", **DEEP, pix_fmt="yuv420p10le"),
@@ -284,20 +296,17 @@ COLOR = [
     color("rgb_planes.avi", codec="utvideo", pix_fmt="gbrp"),
     color("rgb_planes_10_bit.mkv", codec="ffv1", pix_fmt="gbrp10le"),
     color("rgb_planes_16_bit.mkv", codec="ffv1", pix_fmt="gbrp16le"),
-    Footage("rgb_h264.mp4", "color", plain_rgb("libx264rgb", "rgb24"), (128, 96), {0: points(strip=0)}),
-    Footage("rgb_png.mov", "color", plain_rgb("png", "rgb24"), (128, 96), {0: points(strip=0)}, 0),
-    Footage("rgb_raw.avi", "color", plain_rgb("rawvideo", "bgr24"), (128, 96), {0: points(strip=0)}, 0),
-    Footage("gray_8_bit.mkv", "color", gray("gray", full=True), (128, 96), {0: points(GRAYS, strip=0)}),
-    Footage("gray_10_bit.mkv", "color", gray("gray10le", full=True), (128, 96), {0: points(GRAYS, strip=0)}),
-    Footage("gray_16_bit.mkv", "color", gray("gray16le", full=True), (128, 96), {0: points(GRAYS, strip=0)}),
-    Footage("gray_limited.mkv", "color", gray("gray", full=False), (128, 96), {0: points(GRAYS, strip=0)}),
-    Footage("gray_hevc.mp4", "color", gray("gray10le", full=False, codec="libx265"), (128, 96),
-            {0: points(GRAYS, strip=0)}),
-    Footage("alpha_ffv1.mkv", "color", alpha_video("ffv1", "yuva420p"), (128, 96), {0: points(ON_BLACK, strip=0)}),
-    Footage("alpha_ffv1_10_bit.mkv", "color", alpha_video("ffv1", "yuva444p10le"), (128, 96),
-            {0: points(ON_BLACK, strip=0)}),
-    Footage("alpha_png.mov", "color", alpha_video("png", "rgba"), (128, 96), {0: points(ON_BLACK, strip=0)}),
-    Footage("alpha_animation.mov", "color", alpha_video("qtrle", "argb"), (128, 96), {0: points(ON_BLACK, strip=0)}),
-    Footage("alpha_prores.mov", "color", alpha_video("prores_ks", "yuva444p10le"), (128, 96),
-            {0: points(ON_BLACK, strip=0)}, 4),
+    patched("rgb_h264.mp4", plain_rgb("libx264rgb", "rgb24"), COLORS),
+    patched("rgb_png.mov", plain_rgb("png", "rgb24"), COLORS, 0),
+    patched("rgb_raw.avi", plain_rgb("rawvideo", "bgr24"), COLORS, 0),
+    patched("gray_8_bit.mkv", gray("gray", full=True), GRAYS),
+    patched("gray_10_bit.mkv", gray("gray10le", full=True), GRAYS),
+    patched("gray_16_bit.mkv", gray("gray16le", full=True), GRAYS),
+    patched("gray_limited.mkv", gray("gray", full=False), GRAYS),
+    patched("gray_hevc.mp4", gray("gray10le", full=False, codec="libx265"), GRAYS),
+    patched("alpha_ffv1.mkv", alpha_video("ffv1", "yuva420p"), ON_BLACK),
+    patched("alpha_ffv1_10_bit.mkv", alpha_video("ffv1", "yuva444p10le"), ON_BLACK),
+    patched("alpha_png.mov", alpha_video("png", "rgba"), ON_BLACK),
+    patched("alpha_animation.mov", alpha_video("qtrle", "argb"), ON_BLACK),
+    patched("alpha_prores.mov", alpha_video("prores_ks", "yuva444p10le"), ON_BLACK, 4),
 ]  # fmt: skip

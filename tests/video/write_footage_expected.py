@@ -83,14 +83,15 @@ def expected(footage: Footage, path: Path) -> dict[str, Any]:
     }
     how["duration_seconds"] = "formula: the last time and how long the frame is shown"
     if footage.kind in ("clock", "damage"):
-        row["numbers"] = runs(numbers(path, footage.size), 0) if footage.times is None else runs(footage.numbers, 0)
-        how["numbers"] = "ffmpeg" if footage.times is None else footage.why
+        row["numbers"] = runs(footage.numbers or numbers(path, footage.size), 0)
+        how["numbers"] = footage.why if footage.numbers else "ffmpeg"
     if footage.jumps:
         row["jumps"], how["jumps"] = footage.jumps, "formula"
     if footage.rotation_degrees:
         row["rotation_degrees"], how["rotation_degrees"] = footage.rotation_degrees, "formula"
     if footage.missing_seconds is not None:
-        row["missing_seconds"], how["missing_seconds"] = footage.missing_seconds, "formula: what was taken out"
+        row["missing_seconds"] = footage.missing_seconds
+        how["missing_seconds"] = footage.why if footage.kind == "clock" else "formula: what was taken out"
     if footage.pictures:
         row["within_levels"] = footage.within
         row["pictures"] = {
