@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.stream import Disposition
-from footage import Footage, Sound, Track, joined, points, write
+from footage import Footage, Sound, Track, joined, numbered, points, write
 
 Make = Callable[[Path], None]
 B_FRAMES = {"preset": "veryfast", "bf": "3", "g": "12"}
@@ -69,6 +69,14 @@ def without_tags(path: Path) -> None:
 
 def gray(width: int, height: int, count: int = 25) -> list[np.ndarray]:
     return [np.full((height, width, 3), 128, np.uint8)] * count
+
+
+def noisy(first: int, count: int) -> list[np.ndarray]:
+    """Numbered frames that take many bytes: a reader that looks at both ends of the file sees nothing before them."""
+    frames = [numbered((first + i) % 256) for i in range(count)]
+    for i, frame in enumerate(frames):
+        frame[8:] = np.random.default_rng(i).integers(0, 255, frame[8:].shape, np.uint8)
+    return frames
 
 
 def data_track_first(path: Path) -> None:
@@ -158,7 +166,7 @@ CLOCK = [
     clock("gap_20_s.mp4", tracks(video(ticks=GAP))),
     clock("gap_20_s.mkv", tracks(video(ticks=GAP)), missing_seconds=20.0, why=NOTED),
     clock("gap_5_s.mp4", tracks(video(ticks=SMALL_GAP))),
-    clock("gap_5_s.flv", tracks(video(ticks=SMALL_GAP))),
+    clock("gap_5_s.flv", tracks(video(ticks=SMALL_GAP)), missing_seconds=5.0, why=NOTED),
     clock("uneven.mp4", tracks(video(count=14, ticks=UNEVEN))),
     clock("uneven.mkv", tracks(video(count=14, ticks=UNEVEN))),
     clock("uneven.webm", tracks(video("libvpx-vp9", count=14, ticks=UNEVEN))),
@@ -170,6 +178,16 @@ CLOCK = [
     clock("raw.m1v", tracks(video("mpeg1video")),
             times=evenly(0.0, 50), numbers=list(range(50)),
             why="formula: the stream has no clock; FFmpeg's parser leaves out a frame's time"),
+    clock("raw.mjpeg", tracks(video("mjpeg", pix_fmt="yuvj420p"))),
+    clock("raw.m4v", tracks(video("mpeg4"), format="m4v")),
+    clock("raw.y4m", tracks(video("rawvideo"), format="yuv4mpegpipe")),
+    clock("vp8.ivf", tracks(video("libvpx"), format="ivf")),
+    clock("tape.dv", tracks(video("dvvideo", size=(720, 576), count=10), format="dv"),
+            size=(768, 576)),
+    clock("phone.3gp", tracks(video("h263", size=(128, 96)), format="3gp"), size=(140, 96)),
+    clock("sound_in_the_middle.ts",
+            joined(tracks(video(count=250), **TS), ts_at(10, video(first=250, count=25), sound("mp2", seconds=1.0)),
+                   ts_at(11, video(frames=noisy(275, 100))))),
     clock("program_stream.mpg", tracks(video("mpeg2video"), sound("mp2"), format="dvd")),
     clock("program_stream_b_frames.vob", tracks(video("mpeg2video", options={"bf": "2"}), format="vob")),
     clock("windows.wmv", tracks(video("wmv2"), format="asf")),

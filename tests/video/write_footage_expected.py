@@ -28,8 +28,8 @@ def ask(command: str, path: Path) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([str(path) if word == "FILE" else word for word in command.split()], capture_output=True)
 
 
-def times_and_stream(path: Path) -> tuple[list[float], int]:
-    """When FFmpeg's program shows each frame, and which stream it takes."""
+def times_and_stream(path: Path) -> tuple[list[float], int, tuple[int, int]]:
+    """When FFmpeg's program shows each frame, which stream it takes, and its stored width and height."""
     answer = ask(COMMAND, path)
     lines = answer.stdout.decode().splitlines()
     output = next((line.split()[1][0] for line in lines if re.match(r"#media_type .*video", line)), None)
@@ -39,7 +39,9 @@ def times_and_stream(path: Path) -> tuple[list[float], int]:
     assert mapped is not None
     tick = next(Fraction(line.split(":")[1].strip()) for line in lines if line.startswith(f"#tb {output}"))
     stamps = [int(line.split(",")[2]) for line in lines if line.startswith(f"{output},")]
-    return [float(stamp * tick) for stamp in stamps], int(mapped[1])
+    size = re.search(rf"#dimensions {output}: (\d+)x(\d+)", answer.stdout.decode())
+    assert size is not None
+    return [float(stamp * tick) for stamp in stamps], int(mapped[1]), (int(size[1]), int(size[2]))
 
 
 def numbers(path: Path, size: tuple[int, int]) -> list[int]:
@@ -68,7 +70,7 @@ def expected(footage: Footage, path: Path) -> dict[str, Any]:
     """One row of the table."""
     if footage.size is None:
         return {"kind": footage.kind, "refused": footage.refused, "how": {"refused": "a rule of framecue"}}
-    times, stream = times_and_stream(path)
+    times, stream, stored_size = times_and_stream(path)
     how = {"times": "ffmpeg", "stream": "ffmpeg", "size": "formula"}
     if footage.times is not None:
         times, how["times"] = footage.times, footage.why
@@ -83,7 +85,7 @@ def expected(footage: Footage, path: Path) -> dict[str, Any]:
     }
     how["duration_seconds"] = "formula: the last time and how long the frame is shown"
     if footage.kind in ("clock", "damage"):
-        row["numbers"] = runs(footage.numbers or numbers(path, footage.size), 0)
+        row["numbers"] = runs(footage.numbers or numbers(path, stored_size), 0)
         how["numbers"] = footage.why if footage.numbers else "ffmpeg"
     if footage.jumps:
         row["jumps"], how["jumps"] = footage.jumps, "formula"
