@@ -96,8 +96,6 @@ DAMAGE = [
     damaged("cut.avi", cut(long("mpeg4"), 2.4), 1.6),
     damaged("cut_with_sound.avi", cut(long("mpeg4", with_sound="mp2"), 2.4), 1.6),
     damaged("cut.flv", cut(long(), 2.4), 1.6),
-    # Its packets hold more than a second each.
-    damaged("cut.wmv", cut(long("wmv2", format="asf"), 2.4), 4 - 1.44),
     damaged("zeroed.mp4", zeroed(long(), 1.0, 2.0), 1.0),
     damaged("zeroed_fragmented.mp4", zeroed(long(**FRAGMENTED), 1.2, 1.8), 0.6),
     # FFmpeg's reader does not find the next cluster.

@@ -82,8 +82,8 @@ def test_footage_is_read_as_a_player_shows_it(made: tuple[Path, dict[str, Any]])
 
     described = probe(path)
     assert described == info or info.duration_seconds is None
-    if row["kind"] != "damage":
-        assert described.duration_seconds == pytest.approx(row["duration_seconds"], abs=max(0.002, last / 2))
+    if row["kind"] != "damage":  # a header may be off by one frame
+        assert described.duration_seconds == pytest.approx(row["duration_seconds"], abs=max(0.002, 1.01 * last))
 
 
 @pytest.mark.parametrize("made", [one for one in READ if one.kind == "clock"], ids=by_name, indirect=True)

@@ -1,5 +1,6 @@
 """What of a file could not be decoded, in seconds."""
 
+import errno
 from typing import TYPE_CHECKING, Any
 
 from av.packet import Packet
@@ -58,7 +59,7 @@ class Damage:
         """
         if not self._source.tolerant:
             raise error
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = ffmpeg_words(error)
         self.first_error = self.first_error or reason
         self._watch = _WATCHED_FRAMES
         if not self._has_keyframe:  # a recording that was joined in the middle of a group of pictures
@@ -109,6 +110,14 @@ class Damage:
 
     def _seconds(self, ticks: int | None) -> float:
         return self._source.seconds(ticks or 0)
+
+
+def ffmpeg_words(error: BaseException) -> str:
+    """An error of FFmpeg's in its own words, where those say anything of the file."""
+    if getattr(error, "errno", None) in (errno.EAGAIN, errno.EBUSY):  # a decoder that takes and gives nothing
+        return "no pictures come out of it"
+    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return why[0].lower() + " ".join(why[1:].split())
 
 
 def _ends_within_packet(source: "Source") -> bool:

@@ -105,6 +105,10 @@ def read_packets(source: Source) -> "Iterator[Packet[Any] | None]":
     while True:
         try:
             packet = next(packets, None)
+        except IndexError:
+            # A stream that begins in the middle: PyAV does not know it yet, and its generator has ended over it.
+            packets = source.container.demux(source.stream, *sound)
+            continue
         except av.FFmpegError as error:
             if isinstance(error, MemoryError):
                 raise

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from framecue.errors import VideoError
-from framecue.video.damage import Damage
+from framecue.video.damage import Damage, ffmpeg_words
 from framecue.workers import memory_limit_bytes
 
 EXACT_PTS_FORMATS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
@@ -260,8 +260,7 @@ def _told(path: Path, error: BaseException) -> VideoError:
         limit = memory_limit_bytes()
         amount = "more memory than there is" if limit is None else f"more than {limit / 2**30:.0f} GiB of memory"
         return refusal(path, f"its pictures take {amount}", "make them smaller")
-    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    why = why[0].lower() + " ".join(why[1:].split())
+    why = ffmpeg_words(error)
     step = "it is damaged, cut short or encrypted: fetch or convert it again, or leave it out"
     return refusal(path, f"FFmpeg says {why!r}", step)
 
