@@ -245,7 +245,11 @@ def test_jsonl(tmp_path):
         ("path,label\nx.mp4,run\ny.mp4,sit\n", "None of the 2 videos listed is there: */x.mp4 (*:2), */y.mp4 (*:3)"),
         ("path,label\na.mp4,run\nsub,sit\n", "1 of the 2 videos listed are missing: */sub (*:3)"),
         ("path,label\nb.mp4,run\na.mp4,caf\xe9\n".encode("latin-1"), ":3: byte 0xe9 is not UTF-8, perhaps Latin-1"),
-        ("path,label\na.mp4,run\n".encode("utf-16"), ":1: byte 0xff is not UTF-8, perhaps UTF-16"),
+        (
+            "path,label\na.mp4,run\n".encode("utf-16-le"),
+            ":1: a zero byte, which text does not hold; perhaps UTF-16 without",
+        ),
+        ("path,label\na.mp4,run\n".encode("utf-16")[:-1], ":2: byte 0x0a is not UTF-16. Save the file as UTF-8"),
     ],
 )
 def test_bad_csv(tmp_path, text, said):

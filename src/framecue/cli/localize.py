@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from framecue.cli.common import exit_for_skipped, names_asked, note, progress_bars
+from framecue.cli.common import LABELS_FILE_HELP, LABELS_HELP, exit_for_skipped, names_asked, note, progress_bars
 
 if TYPE_CHECKING:
     from framecue.types import Localization, ScoredSegment
@@ -18,7 +18,8 @@ Format = Literal["table", "json", "csv", "activitynet", "vtt", "srt"]
 
 def localize(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Videos of any length, or folders of videos.")],
-    labels: Annotated[str | None, typer.Option(help="Names to look for, separated by commas.")] = None,
+    labels: Annotated[str | None, typer.Option(help=f"Names to look for, {LABELS_HELP}")] = None,
+    labels_file: Annotated[Path | None, typer.Option(metavar="FILE", help=LABELS_FILE_HELP)] = None,
     adapter: Annotated[str | None, typer.Option(metavar="DIR", help="Trained adapter: a folder or a hub id.")] = None,
     format: Annotated[Format, typer.Option("--format", help="How the segments are given.")] = "table",
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
@@ -54,8 +55,8 @@ def localize(
 ) -> None:
     """Find named actions in long videos.
 
-    With --labels alone nothing is trained: frozen CLIP, handcrafted prompts, and segments where something is seen or
-    changes. With --adapter its own classes are looked for, or any --labels given beside it. A video without the named
+    With names alone nothing is trained: frozen CLIP, handcrafted prompts, and segments where something is seen or
+    changes. With --adapter its own classes are looked for, or any names given beside it. A video without the named
     actions yields none. Memory does not grow with a video's length. Subtitles and pictures are written as each video
     is done. Files that cannot be read, or written, are listed and the rest go on (exit code 3).
     """
@@ -71,7 +72,7 @@ def localize(
     if json and format not in ("table", "json"):
         raise UsageError(f"--json and --format {format} ask for two forms; give one of them.")
     form: Format = "json" if json else format
-    names = names_asked(labels, adapter)
+    names = names_asked(labels, labels_file, adapter)
     if form == "table" and out is not None:
         raise UsageError("A table is for reading, not for files; give --format beside --out.")
     paths = expand_sources(files)
