@@ -2,10 +2,20 @@
 
 import errno
 import os
+import unicodedata
+from pathlib import Path
 
 import pytest
 
-from framecue.files import atomic_path, check_writable, why_not_written, write_bytes, write_text
+from framecue.files import (
+    atomic_path,
+    backslash_hint,
+    check_writable,
+    name_form,
+    why_not_written,
+    write_bytes,
+    write_text,
+)
 
 
 def refusal(write):
@@ -66,3 +76,18 @@ def test_an_error_about_another_file_keeps_its_name(tmp_path):
 def test_asking_whether_a_file_can_be_written_writes_nothing(tmp_path):
     check_writable(tmp_path / "out")
     assert os.listdir(tmp_path) == []
+
+
+def test_one_name_has_one_form():
+    composed = "/v/Café ｚ 한글.mp4"
+    assert name_form(Path(unicodedata.normalize("NFD", composed))) == name_form(composed) == composed
+    stray = os.fsdecode(b"/v/caf\xe9.mp4")
+    assert name_form(stray) == name_form("/v/caf\\xe9.mp4")
+    assert name_form(stray) != name_form("/v/caf\xe9.mp4")
+    assert name_form("\ud800") == "\ud800"
+
+
+def test_backslashes_get_their_hint():
+    assert backslash_hint(Path("d\\e\\a.mp4")) == "; the path uses backslashes, write d/e/a.mp4"
+    assert "a path of Windows" in backslash_hint("C:\\videos\\a.mp4")
+    assert backslash_hint("d/a.mp4") == ""

@@ -1,13 +1,41 @@
-"""Writing that leaves either the whole new file or the old one."""
+"""File names as people and systems write them, and writing that leaves either the whole new file or the old one."""
 
 import errno
 import os
+import re
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_WINDOWS_DRIVE = re.compile(r"[A-Za-z]:\\")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def name_form(name: str | os.PathLike[str]) -> str:
+    """The form in which names and paths are compared: letters composed, bytes that are no UTF-8 as backslash escapes.
+
+    One name is "é" in one letter on most systems and in two, "e" and an accent, on macOS and on shares that it wrote.
+    """
+    text = os.fspath(name)
+    if text.isascii():
+        return text
+    try:
+        text = os.fsencode(text).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half of a letter, which no file name holds
+        return text
+    return unicodedata.normalize("NFC", text)
+
+
+def backslash_hint(path: str | os.PathLike[str]) -> str:
+    """What to add behind "... is not there" where the path was written on Windows, else nothing."""
+    text = os.fspath(path)
+    if "\\" not in text or os.sep == "\\":
+        return ""
+    if _WINDOWS_DRIVE.search(text):
+        return "; it is a path of Windows, write the one that the file has here"
+    return "; the path uses backslashes, write {}".format(text.replace("\\", "/"))
 
 
 @contextmanager

@@ -247,7 +247,7 @@ def test_jsonl(tmp_path):
         ("path,label\nb.mp4,run\na.mp4,caf\xe9\n".encode("latin-1"), ":3: byte 0xe9 is not UTF-8, perhaps Latin-1"),
         (
             "path,label\na.mp4,run\n".encode("utf-16-le"),
-            ":1: a zero byte, which text does not hold; perhaps UTF-16 without",
+            ":1: a zero byte, which no text holds, perhaps UTF-16 without",
         ),
         ("path,label\na.mp4,run\n".encode("utf-16")[:-1], ":2: byte 0x0a is not UTF-16. Save the file as UTF-8"),
     ],

@@ -16,7 +16,7 @@ _NUMBERED = re.compile(r"(\d+)\s+(\S.*)")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _NAME_COLUMNS = ("name", *COLUMNS["label"])
 _LIST_KEYS = ("labels", "classes", "names", "class_names", "categories", "actions", "id2label")
-_GIVEN_NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"\s*|((?!")[^,\n]*))(?:[,\n]|\Z)')
+_GIVEN_NAME = re.compile(r'\s*+(?:"((?:[^"]|"")*)"\s*|((?!")[^,\n]*))(?:[,\n]|\Z)')
 
 _Entry = tuple[int, str, str]
 """Number, name and "file:line" of a class."""

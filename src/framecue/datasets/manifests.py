@@ -165,20 +165,17 @@ def read_text(path: Path) -> str:
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)
+        zero = text.find("\0")
+        problem = "a zero byte, which no text holds" if zero >= 0 else None
+        before = text[:zero]
     except UnicodeDecodeError as error:
-        name = encoding.removesuffix("-sig").upper()
-        guess = ", perhaps Latin-1 or Windows-1252" if encoding == "utf-8" else ""
-        # Of wider letters only those before the error can be counted as lines.
-        line = data[: error.start].decode(encoding, "ignore").count("\n") + 1
-        raise DatasetError(
-            f"{path}:{line}: byte 0x{data[error.start]:02x} is not {name}{guess}. Save the file as UTF-8."
-        ) from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise DatasetError(
-            f"{path}:{line}: a zero byte, which text does not hold; perhaps UTF-16 without a mark. "
-            "Save the file as UTF-8."
-        )
+        problem = f"byte 0x{data[error.start]:02x} is not {encoding.removesuffix('-sig').upper()}"
+        before = data[: error.start].decode(encoding, "ignore")
+    if problem is not None:
+        guess = "UTF-16 without a mark at its beginning" if b"\0" in data else "Latin-1 or Windows-1252"
+        guess = f", perhaps {guess}" if encoding == "utf-8" else ""
+        line = before.count("\n") + 1
+        raise DatasetError(f"{path}:{line}: {problem}{guess}. Save the file as UTF-8.")
     return text
 
 

@@ -29,9 +29,9 @@ class Filters(BaseModel):
 
     path: Text | None = Field(None, description="A folder, a file, or a pattern with * and ?.")
     after: datetime | None = Field(
-        None, description="Recorded then or later; a date or a time, UTC where it is silent."
+        None, description="Recorded then or later; a date or a time, of the server's time zone where it names none."
     )
-    before: datetime | None = Field(None, description="Recorded before then.")
+    before: datetime | None = Field(None, description="Recorded before then; as `after`.")
     min_duration: Seconds | None = Field(None, description="Seconds.")
     max_duration: Seconds | None = Field(None, description="Seconds.")
     where: list[Text] = Field([], max_length=_MAX_CONDITIONS, description="On metadata: `camera=3`, `rating>=4`.")
