@@ -73,6 +73,15 @@ def test_other_formats(videos, tmp_path):
     assert sorted(path.name for path in (tmp_path / "subtitles").iterdir()) == [f"{path.stem}.srt" for path in videos]
 
 
+def test_names_come_from_a_file_too(videos, tmp_path):
+    (tmp_path / "names.csv").write_text('label\n"growing, slowly"\ncircling\n')
+    result = localize(videos[0], "--labels-file", tmp_path / "names.csv", "--json", labels=None)
+    assert json.loads(result.stdout)[0]["labels"] == ["growing, slowly", "circling"]
+    assert json.loads(localize(videos[0], "--json", labels='"growing, slowly",circling').stdout) == json.loads(
+        result.stdout
+    )
+
+
 def test_all_scores_go_into_the_scorer(world, videos, tmp_path):
     found = tmp_path / "found.json"
     localize(*videos, "--format", "activitynet", "--out", found, "--min-score", 0)
@@ -198,6 +207,8 @@ def test_each_video_has_its_file_before_the_next_is_read(clips, tmp_path, monkey
     monkeypatch.setattr(Predictor, "localize", read_then_stop)
     assert localize(*clips, "--format", "vtt", "--out", out).exit_code == 130
     assert there == [0, 1, 2]
+    there.clear()
+    assert localize(*clips).stdout.count("none of the named actions") == 2
     there.clear()
     whole = tmp_path / "all.json"
     whole.write_text("of an earlier run")

@@ -47,21 +47,20 @@ def classify(
     for answer in predictor.classify_many(paths, names, top_k=top_k):
         if isinstance(answer, Skipped):
             skipped.append(answer)
-        else:
+        elif json:
             answers.append(answer)
+        else:
+            _print(answer)  # each as it is done: what follows may take hours, and be cut short
     if json:
         print_json([_as_json(answer) for answer in answers])
-    elif answers:
-        _print_table(answers)
     exit_for_skipped(skipped)
 
 
-def _print_table(answers: "list[Classification]") -> None:
+def _print(answer: "Classification") -> None:
     """A video's name has a line of its own and labels come last: however long they are, nothing of them is cut."""
-    for answer in answers:
-        typer.echo(printable(answer.path) + (f": {NONE_OF_THESE}" if answer.none_of_these else ""))
-        for label, score in zip(answer.labels, answer.scores, strict=True):
-            typer.echo(f"  {100 * score:5.1f} %  {'█' * round(20 * score):20}  {printable(label)}")
+    typer.echo(printable(answer.path) + (f": {NONE_OF_THESE}" if answer.none_of_these else ""))
+    for label, score in zip(answer.labels, answer.scores, strict=True):
+        typer.echo(f"  {100 * score:5.1f} %  {'█' * round(20 * score):20}  {printable(label)}")
 
 
 def _as_json(answer: "Classification") -> dict[str, Any]:

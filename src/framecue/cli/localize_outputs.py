@@ -69,10 +69,12 @@ class Outputs:
 
     @contextmanager
     def kept_when_cut_short(self) -> Iterator[None]:
-        """If the run ends early, the one file for all goes into a ".part" file beside it, as far as it got."""
+        """If the run ends early, the one file for all goes into a ".part" file beside it, and the table is printed."""
         try:
             yield
         except BaseException:
+            if self._form == "table":
+                _print_table(self.answers)
             if self._out is not None and self._form in ONE_FILE and self.answers:
                 part = self._out.with_name(f"{self._out.stem}.part{self._out.suffix}")
                 if self._write(part, self._of_all()):
