@@ -367,6 +367,12 @@ def test_class_lists_that_do_not_fit_the_data(tmp_path):
     assert find_classes(some, ["run", "wave"], asked_by="x") == {"run": some.origins[0], "wave": some.origins[1]}
 
 
+def test_lists_written_on_windows_get_a_hint(tmp_path):
+    lists = folder(tmp_path, {"train/split_0.list": "run\\run0\n", "test/split_0.list": "run/run1\n"})
+    said = refusal(lambda: episodes_from_lists(data(), lists))
+    assert r"found 'run\run0'; the path uses backslashes, write run/run0. Restore the file" in said
+
+
 NUMBERED = {
     "base.csv": "id,name\n0,run\n1,kick ball\n",
     "novel.csv": "id,name\n0,wave\n",

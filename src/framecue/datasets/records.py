@@ -180,5 +180,8 @@ def _present(
             f"{len(absent)} of the {len(records)} videos listed are missing: {first}. "
             "Fix the paths, or set data.missing=skip to go on without them."
         )
-    skipped = {record.path: Skipped(record.path, f"file not found ({record.origin})") for record in absent}
+    skipped = {
+        record.path: Skipped(record.path, f"file not found ({record.origin}){backslash_hint(record.path)}")
+        for record in absent
+    }
     return [record for record in records if record.path in there], list(skipped.values())
