@@ -279,6 +279,22 @@ def test_what_was_removed_stays_out_until_it_is_added_again(collection, videos):
         collection.remove([videos])
 
 
+def test_names_are_removed_and_filtered_in_any_form_of_their_letters(collection, videos):
+    decomposed, stray = videos / "cafe\u0301" / "a.mp4", videos / os.fsdecode(b"caf\xe9.mp4")
+    for path, color in ((decomposed, "green"), (stray, "black")):
+        write(path, color)
+    collection.add([videos])
+    names = {decomposed: ("café", "cafe\u0301/a.mp4", "café/?.mp4"), stray: (stray.name, "caf\\xe9.mp4")}
+    for path, asked in names.items():
+        for text in asked:
+            assert [video.path for video in collection.index.videos(Filter(path=text))] == [path], text
+    assert collection.remove([videos / "café", videos / "caf\\xe9.mp4"]) == 2
+    assert collection.status().excluded == (decomposed.parent, stray)
+    assert collection.refresh().added == 0
+    with pytest.raises(MomentIndexError, match=r"Nothing of .*/index; the path uses backslashes, write .*/sub/a.mp4;"):
+        collection.remove([videos / "sub\\a.mp4"])
+
+
 def test_removing_a_file_of_which_there_is_a_copy_keeps_the_video(collection, videos):
     shutil.copy(videos / "red.mp4", videos / "zz.mp4")
     collection.add([videos])

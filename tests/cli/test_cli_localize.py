@@ -1,6 +1,7 @@
 """`framecue localize` as a user meets it: formats, what goes to which stream, exit codes, names with markup."""
 
 import csv
+import errno
 import io
 import json
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from framecue.api import Predictor
 from framecue.cli.main import app
 from framecue.datasets.world import write_untrimmed
 from framecue.video.writer import write_video
@@ -69,6 +71,15 @@ def test_other_formats(videos, tmp_path):
     assert localize(videos[0], "--format", "vtt").stdout.startswith("WEBVTT")
     localize(*videos, "--format", "srt", "--out", tmp_path / "subtitles")
     assert sorted(path.name for path in (tmp_path / "subtitles").iterdir()) == [f"{path.stem}.srt" for path in videos]
+
+
+def test_names_come_from_a_file_too(videos, tmp_path):
+    (tmp_path / "names.csv").write_text('label\n"growing, slowly"\ncircling\n')
+    result = localize(videos[0], "--labels-file", tmp_path / "names.csv", "--json", labels=None)
+    assert json.loads(result.stdout)[0]["labels"] == ["growing, slowly", "circling"]
+    assert json.loads(localize(videos[0], "--json", labels='"growing, slowly",circling').stdout) == json.loads(
+        result.stdout
+    )
 
 
 def test_all_scores_go_into_the_scorer(world, videos, tmp_path):
@@ -147,6 +158,80 @@ def test_subtitles_of_several_files_go_to_a_folder_whatever_is_readable(videos, 
     result = localize(videos[0], tmp_path / "bad.mp4", "--format", "srt", "--out", tmp_path / "subtitles")
     assert result.exit_code == 3
     assert [path.name for path in (tmp_path / "subtitles").iterdir()] == [f"{videos[0].stem}.srt"]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Three short videos; the middle one has the longest name that files may have."""
+    folder = tmp_path_factory.mktemp("clips")
+    for name in ("aa", "片" * 83 + "xy", "ｚｚ"):  # 251 bytes and the ending
+        write_video(folder / "new.mp4", np.full((12, 48, 64, 3), 60, np.uint8), 12)
+        (folder / "new.mp4").rename(folder / f"{name}.mp4")
+    return sorted(folder.iterdir())
+
+
+def test_the_longest_names_have_their_subtitles_and_pictures(clips, tmp_path):
+    result = localize(clips[0].parent, "--format", "vtt", "--out", tmp_path / "vtt", "--timeline", tmp_path / "svg")
+    assert result.exit_code == 0, result.output
+    for ending in ("vtt", "svg"):
+        assert {path.stem for path in (tmp_path / ending).iterdir()} == {path.stem for path in clips}
+
+
+def test_an_output_that_cannot_be_written_costs_one_line(clips, tmp_path):
+    out, pictures = tmp_path / "out", tmp_path / "pictures"
+    (out / "aa.json").mkdir(parents=True)
+    (out / "aa.srt").mkdir()
+    (pictures / "ｚｚ.svg").mkdir(parents=True)
+    longer = tmp_path / ("n" * 252 + ".ts")  # no room for ".srt"
+    longer.write_bytes(clips[0].read_bytes())
+    result = localize(*clips, longer, "--format", "srt", "--out", out, "--timeline", pictures)
+    assert result.exit_code == 3
+    assert "4 skipped:" in result.stderr
+    assert f"  {out / 'aa.srt'}: cannot be written: a folder is in its place" in result.stderr
+    assert f"  {pictures / 'ｚｚ.svg'}: cannot be written: a folder is in its place" in result.stderr
+    assert result.stderr.count("cannot be written: its name is longer") == 2
+    assert {path.stem for path in out.iterdir() if path.is_file()} == {path.stem for path in clips[1:]}
+    assert {path.stem for path in pictures.iterdir() if path.is_file()} == {path.stem for path in clips[:2]}
+
+
+def test_each_video_has_its_file_before_the_next_is_read(clips, tmp_path, monkeypatch):
+    out, there = tmp_path / "out", []
+
+    def read_then_stop(self, path, *arguments, **options):
+        there.append(len(list(out.glob("*.vtt"))))
+        if len(there) == 3:
+            raise KeyboardInterrupt
+        return one(self, path, *arguments, **options)
+
+    one = Predictor.localize
+    monkeypatch.setattr(Predictor, "localize", read_then_stop)
+    assert localize(*clips, "--format", "vtt", "--out", out).exit_code == 130
+    assert there == [0, 1, 2]
+    there.clear()
+    assert localize(*clips).stdout.count("none of the named actions") == 2
+    there.clear()
+    whole = tmp_path / "all.json"
+    whole.write_text("of an earlier run")
+    result = localize(*clips, "--format", "json", "--out", whole)
+    assert result.exit_code == 130
+    assert whole.read_text() == "of an earlier run"
+    assert len(json.loads((tmp_path / "all.part.json").read_text())) == 2
+    assert "it holds 2 of 3 videos" in result.stderr
+
+
+def test_one_file_for_all_is_refused_early_or_printed_late(clips, tmp_path, monkeypatch):
+    early = localize(*clips, "--format", "json", "--out", tmp_path / ("n" * 256))
+    assert early.exit_code == 1
+    assert "File name too long" in early.stderr
+
+    def full(path, text):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("framecue.cli.localize_outputs.write_text", full)
+    late = localize(*clips, "--format", "json", "--out", tmp_path / "out.json")
+    assert late.exit_code == 3
+    assert "out.json: cannot be written: the disk is full" in late.stderr
+    assert len(json.loads(late.stdout)) == 3
 
 
 def test_fractions_of_a_folder_become_seconds(videos, tmp_path):

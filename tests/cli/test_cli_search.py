@@ -168,6 +168,19 @@ def test_a_vanished_video_is_listed_and_the_rest_are_written(index, clips, tmp_p
     assert [item["path"] for item in answer["skipped"]] == [gone["path"]]
 
 
+def test_a_file_that_cannot_be_written_costs_one_line(index, tmp_path):
+    cut, pictures = tmp_path / "cut", tmp_path / "pictures"
+    moments = json.loads(search(index, "a shape", "--clips", cut, "--thumbnails", pictures, "--json").stdout)["moments"]
+    for key in ("clip", "thumbnail"):
+        Path(moments[0][key]).unlink()
+        Path(moments[0][key]).mkdir()
+    result = search(index, "a shape", "--clips", cut, "--thumbnails", pictures)
+    assert result.exit_code == 3
+    assert "2 skipped:" in result.stderr
+    assert f"{moments[0]['thumbnail']}: cannot be written: a folder is in its place" in result.stderr
+    assert result.stderr.count("wrote ") == 4
+
+
 def test_an_empty_index_says_how_to_fill_it(tmp_path):
     open_index(tmp_path / "index", backbone="tiny", device="cpu", create=True)
     result = search(tmp_path / "index", "a shape")

@@ -85,7 +85,8 @@ def test_all_faults_of_a_manifest_are_gathered(tmp_path):
         "b.mp4,run,train,5,2\r\n"
         'b.mp4,"run"x,train,5,2\r\n'
         "b.mp4,run,train,,\r\n"
-        "upper.mp4,sit,test,,\r\n",
+        "upper.mp4,sit,test,,\r\n"
+        "d\\a.mp4,sit,test,,\r\n",
     )
     report = check(path)
     assert [text.removeprefix(f"{path}:").partition(":")[0] for text in texts(report, "line")] == [
@@ -94,11 +95,12 @@ def test_all_faults_of_a_manifest_are_gathered(tmp_path):
     assert texts(report, "missing") == [
         f"{path}:7: {tmp_path}/gone.mp4 is not there.",
         f"{path}:14: {tmp_path}/upper.mp4 is not there, but {tmp_path}/Up_per.MP4 is; use one spelling.",
+        f"{path}:15: {tmp_path}/d\\a.mp4 is not there; the path uses backslashes, write {tmp_path}/d/a.mp4.",
     ]
     assert [text.split(": ")[0] for text in texts(report, "leak")] == [f"{path}:3"]
     assert [text.split(": ")[0] for text in texts(report, "spelling")] == [f"{path}:4", f"{path}:5"]  # once each
     assert [text.split(": ")[0] for text in texts(report, "twice")] == [f"{path}:13"]
-    assert texts(report, "gone") == ["class 'sit': none of its 1 listed videos can be used."]
+    assert texts(report, "gone") == ["class 'sit': none of its 2 listed videos can be used."]
     assert report.listed["train"] == {"run": 6}
     assert report.usable == {"train": {"run": 5}, "test": {"run": 1}}
 

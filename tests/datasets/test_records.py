@@ -243,9 +243,21 @@ def test_jsonl(tmp_path):
             "1 of the 2 videos listed are missing: */gone.mp4 (*:3). Fix the paths",
         ),
         ("path,label\nx.mp4,run\ny.mp4,sit\n", "None of the 2 videos listed is there: */x.mp4 (*:2), */y.mp4 (*:3)"),
+        (
+            "path,label\na.mp4,run\nd\\b.mp4,sit\n",
+            "are missing: */d\\b.mp4 (*:3); the path uses backslashes, write */d/b.mp4. Fix the paths",
+        ),
+        (
+            "path;label;start;end\na.mp4;run;0,5;1,5\nb.mp4;run;2,5;1\n",
+            ":3: start must be before end, found 2.5 and 1 s",
+        ),
         ("path,label\na.mp4,run\nsub,sit\n", "1 of the 2 videos listed are missing: */sub (*:3)"),
         ("path,label\nb.mp4,run\na.mp4,caf\xe9\n".encode("latin-1"), ":3: byte 0xe9 is not UTF-8, perhaps Latin-1"),
-        ("path,label\na.mp4,run\n".encode("utf-16"), ":1: byte 0xff is not UTF-8, perhaps UTF-16"),
+        (
+            "path,label\na.mp4,run\n".encode("utf-16-le"),
+            ":1: a zero byte, which no text holds, perhaps UTF-16 without",
+        ),
+        ("path,label\na.mp4,run\n".encode("utf-16")[:-1], ":2: byte 0x0a is not UTF-16. Save the file as UTF-8"),
     ],
 )
 def test_bad_csv(tmp_path, text, said):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from framecue.datasets.class_lists import find_classes, read_class_list
+from framecue.datasets.class_lists import find_classes, read_class_list, split_names
 from framecue.datasets.protocols import base_to_novel, closed_set, cross_dataset, episodes, few_shot, zero_shot
 from framecue.datasets.split_files import (
     base_to_novel_from_lists,
@@ -253,6 +253,27 @@ def test_classes_that_do_not_match_one_to_one(tmp_path):
         ("names.csv", "action\nArm wrestling\nBMX\n", ("Arm wrestling", "BMX"), (0, 1)),
         ("bom.txt", "\ufeffrun\nsit\n", ("run", "sit"), (0, 1)),
         ("odd.txt", "action\n100 meters\n", ("action", "100 meters"), (0, 1)),
+        ("quoted.txt", '"from left, slowly"\nrun\n"say ""hi"""\n', ("from left, slowly", "run", 'say "hi"'), (0, 1, 2)),
+        ("one_line.txt", 'run, "a, b", sit\n', ("run", "a, b", "sit"), (0, 1, 2)),
+        ("brackets.txt", "[Something] falling\nrun\n", ("[Something] falling", "run"), (0, 1)),
+        ("excel.csv", "\ufeffsep=;\r\nid;name\r\n1;a, b\r\n2;run\r\n", ("a, b", "run"), (1, 2)),
+        ("more.csv", "youtube,class name\nx,run\ny,sit\n", ("run", "sit"), (0, 1)),
+        ("bare.csv", '"a, b"\nrun\n', ("a, b", "run"), (0, 1)),
+        ("numbered.csv", 'run,7\n"a, b",3\n', ("run", "a, b"), (7, 3)),
+        ("tabs.tsv", "0\trun\n1\ta, b\n", ("run", "a, b"), (0, 1)),
+        ("row.csv", "run,sit,fall\n", ("run", "sit", "fall"), (0, 1, 2)),
+        ("list.json", '["a, b",\n"run"]', ("a, b", "run"), (0, 1)),
+        ("objects.json", '[{"id": 4, "name": "run"}, {"id": "2", "label": "sit"}]', ("run", "sit"), (4, 2)),
+        ("by_id.json", '{"1": "sit", "0": "a, b"}', ("a, b", "sit"), (0, 1)),
+        (
+            "something.json",
+            '{"Holding [something]": "1", "Dropping": "0"}',
+            ("Dropping", "Holding [something]"),
+            (0, 1),
+        ),
+        ("kinetics.json", '{"\\"riding a bike\\"": 1, "abseiling": 0}', ("abseiling", "riding a bike"), (0, 1)),
+        ("config.json", '{"dim": 3, "id2label": {"1": "sit", "0": "run"}}', ("run", "sit"), (0, 1)),
+        ("json.txt", '["run", "sit"]', ("run", "sit"), (0, 1)),
     ],
 )
 def test_class_lists(tmp_path, name, text, names, numbers):
@@ -275,12 +296,62 @@ def test_class_lists(tmp_path, name, text, names, numbers):
         ("a.csv", "id,name\n1\n", "a.csv:2: a line must be 'id,name', found '1'"),
         ("a.csv", "id,name\n1,a,b\n", "a.csv:2: a line must be 'id,name', found '1,a,b'"),
         ("a.csv", 'id,name\n1,"a"b\n', "a.csv:2: not valid CSV"),
+        ("a.csv", "run\nfrom left, slowly\n", "a.csv:2: several columns, and no header that says which one"),
+        ("a.csv", "foo,bar\nrun,x\n", "a.csv:1: several columns, and no header that says which one"),
+        ("a.csv", "name\nfrom left, slowly\n", "a.csv:2: a line must be 'name', found 'from left,slowly'"),
+        ("a.json", '{"run": "x"}', "an object must give the name of each id, or the id of each name"),
+        ("a.json", '["run",\n3]', "a.json:2: the name of a class must be text, found '3'"),
+        ("a.json", '["run"', "a.json:1: not valid JSON"),
+        ("a.json", "[]", "a.json names no classes"),
+        ("a.txt", '"run, sit\n', "quotes around a name must end at its end"),
     ],
 )
 def test_class_lists_refused(tmp_path, name, text, said):
     path = tmp_path / name
     path.write_text(text)
     assert said in refusal(lambda: read_class_list(path))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_class_lists_in_the_encodings_that_a_mark_tells(tmp_path, encoding):
+    path = tmp_path / "a.txt"
+    path.write_bytes("fällt\n走る\n".encode(encoding))
+    assert read_class_list(path).names == ("fällt", "走る")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [
+        ("cp1252", "a.txt:2: byte 0xe4 is not UTF-8, perhaps Latin-1 or Windows-1252. Save the file as UTF-8."),
+        ("utf-16-be", "a.txt:2: byte 0xe4 is not UTF-8, perhaps UTF-16 without a mark at its beginning. Save the"),
+    ],
+)
+def test_other_encodings_are_refused(tmp_path, encoding, said):
+    path = tmp_path / "a.txt"
+    path.write_bytes("run\nfällt\n".encode(encoding))
+    assert said in refusal(lambda: read_class_list(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("waving, walking a dog", ["waving", "walking a dog"]),
+        ('"Pushing something from left, slowly",waving', ["Pushing something from left, slowly", "waving"]),
+        (' "a, b" , "c" ,, d,', ["a, b", "c", "d"]),
+        ('a 6" pipe, "say ""hi"", twice"', ['a 6" pipe', 'say "hi", twice']),
+        ("run\nsit\r\nfall\n", ["run", "sit", "fall"]),
+        ("", []),
+        (" , ", []),
+        ("red circle; blue square", ["red circle; blue square"]),
+    ],
+)
+def test_typed_names(text, names):
+    assert split_names(text) == names
+
+
+@pytest.mark.parametrize("text", ['"run, sit', '"run" now, sit', 'sit, "'])
+def test_typed_names_whose_quotes_do_not_end(text):
+    assert "quotes around a name must end at its end, before a comma" in refusal(lambda: split_names(text))
 
 
 def test_class_lists_that_do_not_fit_the_data(tmp_path):
@@ -294,6 +365,12 @@ def test_class_lists_that_do_not_fit_the_data(tmp_path):
         f"('wave', {tmp_path}/some.list:2). Remove it from one."
     )
     assert find_classes(some, ["run", "wave"], asked_by="x") == {"run": some.origins[0], "wave": some.origins[1]}
+
+
+def test_lists_written_on_windows_get_a_hint(tmp_path):
+    lists = folder(tmp_path, {"train/split_0.list": "run\\run0\n", "test/split_0.list": "run/run1\n"})
+    said = refusal(lambda: episodes_from_lists(data(), lists))
+    assert r"found 'run\run0'; the path uses backslashes, write run/run0. Restore the file" in said
 
 
 NUMBERED = {

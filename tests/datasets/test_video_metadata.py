@@ -1,5 +1,6 @@
 """Columns about videos: their types, and whose they are."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,33 @@ def test_semicolons_tabs_and_jsonl(tmp_path):
     assert read(tmp_path, '{"video": "a", "x": 1, "y": null, "Z": true}\n\n', "about.jsonl") == {
         "a": {"x": 1, "Z": True}
     }
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_decimal_commas_are_numbers_where_another_sign_separates(tmp_path, separator):
+    rows = [
+        ("file", "rating", "size", "place", "rooms"),
+        ("a", "10,5", "1.234,5", "3,5", "1,2"),
+        ("b", "4", "-0,5", "hall", ""),
+        ("c", "1.234", "", "yard, 1,5", "3"),
+    ]
+    text = "".join(separator.join(row) + "\r\n" for row in rows)
+    assert read(tmp_path, text) == {
+        "a": {"rating": 10.5, "size": 1234.5, "place": "3,5", "rooms": 1.2},
+        "b": {"rating": 4.0, "size": -0.5, "place": "hall"},
+        "c": {"rating": 1234.0, "place": "yard, 1,5", "rooms": 3.0},
+    }
+    assert read(tmp_path, "file;x\na;0.123\nb;1.234\n")["b"] == {"x": 1.234}  # nothing says that the point groups
+    assert read(tmp_path, "sep=;\nfile;x\na;0,123\n") == {"a": {"x": 0.123}}
+    assert read(tmp_path, 'file,x\na,"10,5"\n') == {"a": {"x": "10,5"}}
+
+
+def test_names_are_matched_in_any_form_of_their_letters():
+    stray = Path(os.fsdecode(b"/v/caf\xe9.mp4"))
+    files = [Path("/v/cafe\u0301.mp4"), stray]
+    matched, unmatched = match_metadata({"café.mp4": {"n": 1}, "caf\\xe9.mp4": {"n": 2}, "d\\a.mp4": {}}, files)
+    assert matched == {files[0]: {"n": 1}, stray: {"n": 2}}
+    assert [item.reason for item in unmatched] == ["no such video; the path uses backslashes, write d/a.mp4"]
 
 
 @pytest.mark.parametrize(

@@ -354,6 +354,8 @@ def test_wrong_sources_are_named(tmp_path: Path) -> None:
         expand_sources([tmp_path / "empty"])
     with pytest.raises(DatasetError, match=r"Source .*absent is not there; check the path"):
         expand_sources([tmp_path / "absent"])
+    with pytest.raises(DatasetError, match=r"Source d\\a.mp4 is not there; the path uses backslashes, write d/a.mp4;"):
+        expand_sources(["d\\a.mp4"])
     with pytest.raises(DatasetError, match=r"Source .*link.mp4 is a link to a file that is not there"):
         expand_sources([tmp_path / "link.mp4"])
 

@@ -188,7 +188,7 @@ def test_segments_that_touch_share_no_millisecond() -> None:
 )
 def test_no_video_takes_anothers_name(paths: list[str], ids: list[str]) -> None:
     answers = [answer(path, (0, 1, "x", 0.5)) for path in paths]
-    assert video_ids(answers) == ids
+    assert video_ids([found.path for found in answers]) == ids
     assert list(json.loads(to_activitynet(answers))["results"]) == ids
 
 

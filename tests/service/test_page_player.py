@@ -87,13 +87,18 @@ def test_typed_labels_are_drawn_and_found(visit: Visit, stage_server: Any, shoot
     page.locator(".card .open").first.click()
     shown(page)
     soon(page, lambda: page.locator("#labels").input_value() == "a red circle")
-    page.locator("#labels").fill("moving left, growing, <i>turning</i>")
+    page.locator("#labels").fill('"moving left, slowly", growing, <i>turning</i>')
     page.keyboard.press("Enter")
     page.locator(".curve").nth(2).wait_for(state="attached")
-    soon(page, lambda: page.locator(".legend .label").all_inner_texts() == ["moving left", "growing", "<i>turning</i>"])
+    soon(
+        page,
+        lambda: (
+            page.locator(".legend .label").all_inner_texts() == ["moving left, slowly", "growing", "<i>turning</i>"]
+        ),
+    )
     strokes = page.locator(".curve").evaluate_all("curves => curves.map(c => c.getAttribute('stroke'))")
     assert len(set(strokes)) == 3
-    assert "labels=moving+left%2Cgrowing" in page.url
+    assert "labels=%22moving+left%2C+slowly%22%2C+growing" in page.url
     page.get_by_role("button", name="Find these actions").click()
     page.locator(".note", has_text="found").wait_for()
     shoot(page, "labels")

@@ -14,10 +14,11 @@ from framecue.api.progress import BuildProgress
 from framecue.datasets.video_metadata import Columns, match_metadata
 from framecue.errors import DatasetError, MomentIndexError
 from framecue.features.store import FeatureStore
+from framecue.files import backslash_hint
 from framecue.search import MomentIndex
 from framecue.search.rows import check_metadata
 from framecue.tasks.indexing import Plan, Stamp
-from framecue.tasks.scanning import Scan, is_under, scan
+from framecue.tasks.scanning import Scan, is_under, scan, spellings
 from framecue.types import IndexedVideo, Skipped
 
 OnProgress = Callable[[BuildProgress], None]
@@ -94,11 +95,14 @@ class IndexWriter:
             settings = self._settings()
             videos, copies = self._index.videos(), read_copies(self._index.path)
             known = [video.path for video in videos] + list(copies) + list(settings.sources.roots)
-            for source in wanted:
-                if not any(is_under(path, source) for path in known):
+            spelled = spellings(wanted, known)
+            for source, found in spelled.items():
+                if not found:
                     raise MomentIndexError(
-                        f"Nothing of {source} is in moment index {self._index.path}; check the path."
+                        f"Nothing of {source} is in moment index {self._index.path}{backslash_hint(source)}; "
+                        "check the path."
                     )
+            wanted = [path for found in spelled.values() for path in found]
             left = {path: copy for path, copy in copies.items() if not _is_under_any(path, wanted)}
             going = {video.video_id: video for video in videos if _is_under_any(video.path, wanted)}
             moved: dict[str, IndexedVideo] = {}
@@ -210,7 +214,7 @@ def missing_roots(
 def _check_found(starts: Sequence[Path], found: Scan) -> None:
     for start in starts:
         if not os.path.lexists(start):
-            raise DatasetError(f"Source {start} is not there; check the path.")
+            raise DatasetError(f"Source {start} is not there{backslash_hint(start)}; check the path.")
         told = [path for path in (*found.files, *(item.path for item in found.skipped)) if is_under(path, start)]
         if not told and start.is_dir():
             raise DatasetError(

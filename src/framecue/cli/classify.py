@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from framecue.cli.common import exit_for_skipped, names_asked, print_json, printable
+from framecue.cli.common import LABELS_FILE_HELP, LABELS_HELP, exit_for_skipped, names_asked, print_json, printable
 
 if TYPE_CHECKING:
     from framecue.types import Classification
@@ -16,7 +16,8 @@ NONE_OF_THESE = "none of these"
 
 def classify(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Videos, or folders of videos.")],
-    labels: Annotated[str | None, typer.Option(help="Names to choose from, separated by commas.")] = None,
+    labels: Annotated[str | None, typer.Option(help=f"Names to choose from, {LABELS_HELP}")] = None,
+    labels_file: Annotated[Path | None, typer.Option(metavar="FILE", help=LABELS_FILE_HELP)] = None,
     adapter: Annotated[str | None, typer.Option(metavar="DIR", help="Trained adapter: a folder or a hub id.")] = None,
     backbone: Annotated[
         str | None,
@@ -30,15 +31,15 @@ def classify(
 ) -> None:
     """Say which action a video shows.
 
-    With --labels alone nothing is trained: frozen CLIP and handcrafted prompts. With --adapter its own classes are
-    asked, or any --labels given beside it; a video of none of its own classes is said to be "none of these", where the
+    With names alone nothing is trained: frozen CLIP and handcrafted prompts. With --adapter its own classes are
+    asked, or any names given beside it; a video of none of its own classes is said to be "none of these", where the
     validation videos could tell. Unreadable files are listed and the rest go on (exit code 3).
     """
     from framecue.api import load
     from framecue.features.sources import expand_sources
     from framecue.types import Skipped
 
-    names = names_asked(labels, adapter)
+    names = names_asked(labels, labels_file, adapter)
     paths = expand_sources(files)
     predictor = load(adapter, backbone=backbone, device=device)
     answers: list[Classification] = []
@@ -46,21 +47,20 @@ def classify(
     for answer in predictor.classify_many(paths, names, top_k=top_k):
         if isinstance(answer, Skipped):
             skipped.append(answer)
-        else:
+        elif json:
             answers.append(answer)
+        else:
+            _print(answer)  # each as it is done: what follows may take hours, and be cut short
     if json:
         print_json([_as_json(answer) for answer in answers])
-    elif answers:
-        _print_table(answers)
     exit_for_skipped(skipped)
 
 
-def _print_table(answers: "list[Classification]") -> None:
+def _print(answer: "Classification") -> None:
     """A video's name has a line of its own and labels come last: however long they are, nothing of them is cut."""
-    for answer in answers:
-        typer.echo(printable(answer.path) + (f": {NONE_OF_THESE}" if answer.none_of_these else ""))
-        for label, score in zip(answer.labels, answer.scores, strict=True):
-            typer.echo(f"  {100 * score:5.1f} %  {'█' * round(20 * score):20}  {printable(label)}")
+    typer.echo(printable(answer.path) + (f": {NONE_OF_THESE}" if answer.none_of_these else ""))
+    for label, score in zip(answer.labels, answer.scores, strict=True):
+        typer.echo(f"  {100 * score:5.1f} %  {'█' * round(20 * score):20}  {printable(label)}")
 
 
 def _as_json(answer: "Classification") -> dict[str, Any]:

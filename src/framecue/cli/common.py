@@ -1,11 +1,14 @@
 """What the verbs share: progress on standard error, lists of skipped inputs, JSON alone on standard output."""
 
 import json
+import os
+import shlex
 import sys
 import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
@@ -36,18 +39,44 @@ def _escape(letter: str) -> str:
     return letter.encode("unicode_escape").decode("ascii")
 
 
-def names_asked(labels: str | None, adapter: str | None) -> list[str] | None:
-    """The names of `--labels`; None = the adapter's own.
+LABELS_HELP = "with commas between them; names that hold commas in quotes, as in CSV."
+LABELS_FILE_HELP = "File of names instead: one a line, CSV or JSON."
+
+
+def names_asked(labels: str | None, labels_file: Path | None, adapter: str | None) -> list[str] | None:
+    """The names of `--labels` or `--labels-file`; None = the adapter's own. What is hardly meant is remarked upon.
 
     Raises:
-        UsageError: neither names nor an adapter.
+        UsageError: neither names nor an adapter, names given twice, or quotes that do not end.
+        DatasetError: the file cannot be read, or a line of it cannot be understood.
     """
-    from framecue.errors import UsageError
+    from framecue.datasets.class_lists import read_class_list, split_names
+    from framecue.errors import DatasetError, UsageError
 
-    names = [name.strip() for name in labels.split(",") if name.strip()] if labels is not None else None
+    if labels is not None and labels_file is not None:
+        raise UsageError("--labels and --labels-file both give the names; give one of them.")
+    if labels_file is not None:
+        names = list(read_class_list(labels_file).names)
+    else:
+        try:
+            names = split_names(labels or "")
+        except DatasetError as error:
+            raise UsageError(f"--labels: {error}") from error
     if not names and adapter is None:
-        raise UsageError("Nothing to choose from; give --labels 'walking, running' or --adapter DIR.")
-    return names
+        raise UsageError(
+            "Nothing to choose from; give --labels 'walking, running', --labels-file FILE or --adapter DIR."
+        )
+    source = "--labels" if labels_file is None else f"{labels_file}"
+    for name in names:
+        if labels_file is None and os.path.isfile(name):
+            note(
+                f"{source}: {name!r} is taken for a name, and is that of a file too; "
+                f"to take the names in it, say --labels-file {shlex.quote(name)}"
+            )
+    if len(names) == 1:
+        separated = "separated by commas" if labels_file is None else "one a line"
+        note(f"{source} gives a single name, {names[0]!r}; several are {separated}")
+    return names or None
 
 
 def note(line: str) -> None:

@@ -26,7 +26,7 @@ def efficient_prompt(
         bool | None, typer.Option(help="Their --temporal.", show_default="on if the file has temporal blocks")
     ] = None,
     class_names: Annotated[
-        Path | None, typer.Option(help="Text file, one class name per line; else give --labels when classifying.")
+        Path | None, typer.Option(help="File of names: one a line, CSV or JSON; else give --labels when classifying.")
     ] = None,
 ) -> None:
     """Convert a checkpoint of the method's authors to an adapter.
@@ -34,7 +34,7 @@ def efficient_prompt(
     Their file also holds all of CLIP; only the trained tensors are kept. No code of the file is ever run.
     """
     from framecue.backbone import load_backbone
-    from framecue.errors import DatasetError
+    from framecue.datasets.class_lists import read_class_list
     from framecue.models.adapter import make_card, save_adapter
     from framecue.models.efficient_prompt import convert_checkpoint, read_checkpoint
     from framecue.models.video_text import num_trainable
@@ -42,11 +42,7 @@ def efficient_prompt(
     state = read_checkpoint(checkpoint)
     names: list[str] = []
     if class_names is not None:
-        try:
-            lines = class_names.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DatasetError(f"{class_names}: cannot be read as a list of class names ({error}).") from error
-        names = [line.strip() for line in lines if line.strip()]
+        names = list(read_class_list(class_names).names)
     frozen = load_backbone(backbone, device="cpu")
     model, config = convert_checkpoint(state, frozen, n_prefix=n_prefix, n_suffix=n_suffix, temporal=temporal)
     if names:

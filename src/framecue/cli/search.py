@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from framecue.types import Moment, SearchResult
 
 BAR_WIDTH = 20
+LOCAL = "2024-01-31 is the local day; 2024-01-31T18:30+09:00 names a zone."
 
 
 def search(
@@ -29,8 +30,8 @@ def search(
     path: Annotated[
         str | None, typer.Option(metavar="GLOB", help="Only videos of this folder, file or pattern.")
     ] = None,
-    after: Annotated[str | None, typer.Option(metavar="DATE", help="Recorded then or later: 2024-01-31.")] = None,
-    before: Annotated[str | None, typer.Option(metavar="DATE", help="Recorded earlier.")] = None,
+    after: Annotated[str | None, typer.Option(metavar="DATE", help=f"Recorded then or later. {LOCAL}")] = None,
+    before: Annotated[str | None, typer.Option(metavar="DATE", help=f"Recorded earlier. {LOCAL}")] = None,
     min_duration: Annotated[float | None, typer.Option(metavar="SECONDS", help="Videos at least this long.")] = None,
     max_duration: Annotated[float | None, typer.Option(metavar="SECONDS", help="Videos at most this long.")] = None,
     where: Annotated[

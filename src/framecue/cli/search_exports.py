@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framecue.errors import UsageError, VideoError
-from framecue.files import write_bytes
+from framecue.files import why_not_written, write_bytes
 from framecue.types import Moment, Skipped
 from framecue.video.cut import cut_video
 from framecue.video.thumbnail import thumbnail_jpeg
@@ -42,13 +42,18 @@ def export(moments: Sequence[Moment], *, clips: Path | None, thumbnails: Path | 
         written: list[Path | None] = []
         for rank, moment in enumerate(moments, start=1):
             out = None if folder is None else folder / f"{safe_name(rank, moment)}{ending}"
+            if out is None:
+                written.append(None)
+                continue
             try:
-                if out is not None:
-                    write(moment, out)
+                write(moment, out)
+                written.append(out)
             except VideoError as error:
                 skipped.append(Skipped.because(moment.video.path, error))
-                out = None
-            written.append(out)
+                written.append(None)
+            except OSError as error:
+                skipped.append(Skipped(Path(error.filename or out), f"cannot be written: {why_not_written(error)}"))
+                written.append(None)
         return written
 
     cut, pictures = each(clips, ".mp4", _cut), each(thumbnails, ".jpg", _picture)

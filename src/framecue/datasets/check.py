@@ -17,6 +17,7 @@ from framecue.datasets.presence import NearNames, real_paths
 from framecue.datasets.records import part_faults
 from framecue.datasets.splits import hmdb_group, ucf_group
 from framecue.errors import DatasetError
+from framecue.files import backslash_hint
 from framecue.types import Record
 
 Counts = Mapping[str, Mapping[str, int]]
@@ -113,7 +114,7 @@ def _missing(records: Sequence[Record], real: Mapping[Path, str]) -> Iterator[Pr
     for record in records:
         if record.path not in real:
             near = names.find(record.path)
-            hint = f", but {near} is; use one spelling" if near else ""
+            hint = f", but {near} is; use one spelling" if near else backslash_hint(record.path)
             yield Problem("missing", f"{record.origin}: {record.path} is not there{hint}.")
 
 

@@ -4,11 +4,13 @@ Columns (CSV header) and keys (JSONL) may carry any of the names in `COLUMNS`; f
 are taken from the manifest's folder.
 """
 
+import codecs
 import csv
 import difflib
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,7 @@ def read_jsonl(path: Path, *, report: Report = refuse) -> list[Record]:
 def csv_rows(
     path: Path, check_header: Callable[[str, list[str]], list[str]], *, report: Report = refuse
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells by column of each row of a CSV file.
+    """Line number and cells by column of each row of a CSV file, as `table_rows` reads it.
 
     Args:
         check_header: "file:line" and the header to the names of the columns; raises where the header will not do.
@@ -59,52 +61,122 @@ def csv_rows(
     Raises:
         DatasetError: the file cannot be read, or (by the report) a row is not valid CSV or has too few or many cells.
     """
-    text = read_text(path)
-    header_line = text.lstrip().partition("\n")[0]
-    delimiter = max(",;\t", key=header_line.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     header: list[str] | None = None
-    while True:
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            report(DatasetError(f"{path}:{rows.line_num}: not valid CSV: {error}. Check the quotes there."))
-            continue
-        if row is None:
-            return
-        if not any(cell.strip() for cell in row):
-            continue
+    for line, row in table_rows(path, report=report):
         if header is None:
-            header = check_header(f"{path}:{rows.line_num}", [cell.strip() for cell in row])
+            header = check_header(f"{path}:{line}", [cell.strip() for cell in row])
         elif len(row) != len(header):
             report(
                 DatasetError(
-                    f"{path}:{rows.line_num}: {len(row)} columns where the header has {len(header)}. "
+                    f"{path}:{line}: {len(row)} columns where the header has {len(header)}. "
                     "Put quotes around cells that hold the separator."
                 )
             )
         else:
-            yield rows.line_num, dict(zip(header, row, strict=True))
+            yield line, dict(zip(header, row, strict=True))
+
+
+def table_rows(path: Path, *, report: Report = refuse) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of each row of a CSV file that holds anything.
+
+    Comma, semicolon and tab are told apart by the first line, or by Excel's `sep=;` above it. Where none but the comma
+    can be the decimal sign, "10,5" is a number and comes as "10.5".
+
+    Raises:
+        DatasetError: the file cannot be read, or (by the report) a row is not valid CSV.
+    """
+    text = read_text(path)
+    first, _, rest = text.lstrip().partition("\n")
+    named = _EXCEL_SEPARATOR.fullmatch(first.strip())
+    unquoted = re.sub('"[^"]*"', "", first)
+    delimiter = named[1] if named else max(",;\t", key=unquoted.count)
+    num_before = len(text) - len(text.lstrip())
+    skipped = text[:num_before].count("\n") + 1 if named else 0
+    rows = _rows(path, rest if named else text, delimiter, skipped, report)
+    if delimiter == "," or "," not in text:
+        return rows
+    return iter(_with_decimal_points(list(rows)))
+
+
+def _rows(path: Path, text: str, delimiter: str, skipped: int, report: Report) -> Iterator[tuple[int, list[str]]]:
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
+    while True:
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            report(DatasetError(f"{path}:{skipped + rows.line_num}: not valid CSV: {error}. Check the quotes there."))
+            continue
+        if row is None:
+            return
+        if any(cell.strip() for cell in row):
+            yield skipped + rows.line_num, row
+
+
+_EXCEL_SEPARATOR = re.compile(r"sep=([,;\t])", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"[+-]?(?:\d+|[1-9]\d{0,2}(?:[.\s']\d{3})+),\d+(?:[eE][+-]?\d+)?")
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:[.\s']\d{3})+")
+_WHOLE = re.compile(r"[+-]?\d+")
+
+
+def _with_decimal_points(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """The rows, numbers with a decimal comma ("10,5", "1.234,5") as programs read them.
+
+    A column is one of such numbers when most of its cells under the header are, for "3,5" may also be a text.
+    """
+    cells: dict[int, list[str]] = {}
+    for _, row in rows[1:]:
+        for column, cell in enumerate(row):
+            if cell.strip():
+                cells.setdefault(column, []).append(cell.strip())
+    columns = [column for column, found in cells.items() if _are_numbers(found)]
+    for _, row in rows[1:]:
+        for column in columns:
+            cell = row[column].strip() if column < len(row) else ""
+            if _DECIMAL_COMMA.fullmatch(cell) or _GROUPED.fullmatch(cell):
+                row[column] = re.sub(r"[.\s']", "", cell).replace(",", ".")
+    return rows
+
+
+def _are_numbers(cells: list[str]) -> bool:
+    decimal = sum(_DECIMAL_COMMA.fullmatch(cell) is not None for cell in cells)
+    others = sum(bool(_WHOLE.fullmatch(cell) or _GROUPED.fullmatch(cell)) for cell in cells) if decimal else 0
+    return decimal > 0 and 2 * (decimal + others) > len(cells)
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 def read_text(path: Path) -> str:
-    """The file as text; a UTF-8 byte order mark is dropped.
+    """The file as text: UTF-8, or what the byte order mark at its beginning says; the mark is dropped.
 
     Raises:
-        DatasetError: the file cannot be read, or is not UTF-8.
+        DatasetError: the file cannot be read, or is in an encoding that nothing in it tells.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}. Check the path and its rights.") from None
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode(encoding)
+        zero = text.find("\0")
+        problem = "a zero byte, which no text holds" if zero >= 0 else None
+        before = text[:zero]
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        guess = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "Latin-1 or Windows-1252"
-        raise DatasetError(
-            f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8, perhaps {guess}. Save the file as UTF-8."
-        ) from None
+        problem = f"byte 0x{data[error.start]:02x} is not {encoding.removesuffix('-sig').upper()}"
+        before = data[: error.start].decode(encoding, "ignore")
+    if problem is not None:
+        guess = "UTF-16 without a mark at its beginning" if b"\0" in data else "Latin-1 or Windows-1252"
+        guess = f", perhaps {guess}" if encoding == "utf-8" else ""
+        line = before.count("\n") + 1
+        raise DatasetError(f"{path}:{line}: {problem}{guess}. Save the file as UTF-8.")
+    return text
 
 
 def _check_header(origin: str, header: list[str]) -> list[str]:

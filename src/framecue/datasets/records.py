@@ -11,6 +11,7 @@ from framecue.datasets.formats import Source, find_source, read_source
 from framecue.datasets.naming import find_class, shorten
 from framecue.datasets.presence import real_paths
 from framecue.errors import DatasetError
+from framecue.files import backslash_hint
 from framecue.types import Record, Skipped
 
 Missing = Literal["error", "skip"]
@@ -169,6 +170,7 @@ def _present(
     if not absent:
         return list(records), []
     first = shorten([f"{record.path} ({record.origin})" for record in absent], 3)
+    first += next(filter(None, (backslash_hint(record.path) for record in absent)), "")
     if len(absent) == len(records):
         raise DatasetError(
             f"None of the {len(records)} videos listed is there: {first}. Check that {source.path} is the right one."
@@ -178,5 +180,8 @@ def _present(
             f"{len(absent)} of the {len(records)} videos listed are missing: {first}. "
             "Fix the paths, or set data.missing=skip to go on without them."
         )
-    skipped = {record.path: Skipped(record.path, f"file not found ({record.origin})") for record in absent}
+    skipped = {
+        record.path: Skipped(record.path, f"file not found ({record.origin}){backslash_hint(record.path)}")
+        for record in absent
+    }
     return [record for record in records if record.path in there], list(skipped.values())

@@ -13,6 +13,7 @@ from framecue.datasets.manifests import read_text
 from framecue.datasets.naming import ClassNames, class_key, class_name
 from framecue.datasets.trials import label_of, normal_stem, timed_stem
 from framecue.errors import DatasetError
+from framecue.files import backslash_hint
 from framecue.types import Record, Skipped
 from framecue.video.files import VIDEO_EXTENSIONS
 
@@ -67,7 +68,8 @@ def read_video_list(path: str | Path, labels: ClassList | None = None) -> list[L
 def _class_line(line: str, origin: str) -> ListedVideo:
     group, separator, file = line.rpartition("/")
     if not separator or not class_name(group) or not _stem(file):
-        raise DatasetError(f"{origin}: a line must be 'class/video', found '{line}'. Restore the file.")
+        hint = backslash_hint(line)
+        raise DatasetError(f"{origin}: a line must be 'class/video', found '{line}'{hint}. Restore the file.")
     return ListedVideo(line, group, _stem(file), origin)
 
 
@@ -153,11 +155,13 @@ class VideoIndex:
                 found[record] = video
         if absent and missing == "error":
             raise DatasetError(
-                f"{absent[0].origin}: no video '{absent[0].text}' in the data{self._nearest(absent[0].group)}; "
+                f"{absent[0].origin}: no video '{absent[0].text}' in the data{self._nearest(absent[0].group)}"
+                f"{backslash_hint(absent[0].text)}; "
                 f"{len(absent)} of the {len(videos)} videos listed there are missing. "
                 "Get them, or go on without them with data.missing=skip."
             )
-        return found, [Skipped(Path(video.text), f"not in the data ({video.origin})") for video in absent]
+        reasons = ((video, f"not in the data ({video.origin}){backslash_hint(video.text)}") for video in absent)
+        return found, [Skipped(Path(video.text), reason) for video, reason in reasons]
 
     def _nearest(self, group: str) -> str:
         near = difflib.get_close_matches(class_key(group), list(self._labels), n=1)

@@ -8,6 +8,7 @@ from typing import Any
 
 from framecue.datasets.manifests import COLUMNS, csv_rows, read_text
 from framecue.errors import DatasetError
+from framecue.files import backslash_hint, name_form
 from framecue.types import MetadataValue, Skipped
 
 Columns = Mapping[str, MetadataValue]
@@ -43,7 +44,7 @@ def match_metadata(metadata: Mapping[str, Columns], files: Iterable[Path]) -> tu
     """Columns by file, and the keys that name no file, or several.
 
     A key is an absolute path, the end of one ("cams/a.mp4"), a file name, or one without its ending; the first of
-    these that a file has counts.
+    these that a file has counts. Names are compared as `files.name_form` says.
     """
     matcher = _Matcher(files)
     matched: dict[Path, Columns] = {}
@@ -52,7 +53,11 @@ def match_metadata(metadata: Mapping[str, Columns], files: Iterable[Path]) -> tu
     for key in sorted(named, key=lambda key: named[key][1]):
         found = named[key][0]
         if len(found) != 1:
-            reason = "no such video" if not found else f"{len(found)} videos have this name; write the path"
+            reason = (
+                f"no such video{backslash_hint(key)}"
+                if not found
+                else f"{len(found)} videos have this name; write the path"
+            )
             unmatched.append(Skipped(Path(key), reason))
         elif found[0] in matched:
             unmatched.append(Skipped(Path(key), f"another line is about {found[0]}; write one"))
@@ -63,21 +68,22 @@ def match_metadata(metadata: Mapping[str, Columns], files: Iterable[Path]) -> tu
 
 class _Matcher:
     def __init__(self, files: Iterable[Path]) -> None:
-        self._files: set[Path] = set(files)
+        self._by_path: dict[str, list[Path]] = {}
         self._by_name: dict[str, list[Path]] = {}
         self._by_stem: dict[str, list[Path]] = {}
-        for path in sorted(self._files):
-            self._by_name.setdefault(path.name, []).append(path)
-            self._by_stem.setdefault(path.stem, []).append(path)
+        for path in sorted(set(files)):
+            self._by_path.setdefault(name_form(path), []).append(path)
+            self._by_name.setdefault(name_form(path.name), []).append(path)
+            self._by_stem.setdefault(name_form(path.stem), []).append(path)
 
     def find(self, key: str) -> tuple[list[Path], int]:
         """The files, and how loosely they are named."""
-        path = Path(key)
-        if path in self._files:
-            return [path], 0
+        key = name_form(key)
+        if key in self._by_path:
+            return self._by_path[key], 0
         parts = Path(key.removeprefix("./")).parts
-        same_name = self._by_name.get(path.name, [])
-        at_end = [file for file in same_name if file.parts[-len(parts) :] == parts]
+        same_name = self._by_name.get(Path(key).name, [])
+        at_end = [file for file in same_name if Path(name_form(file)).parts[-len(parts) :] == parts]
         if at_end or len(parts) > 1:
             return at_end, 1
         return self._by_stem.get(key, []), 2

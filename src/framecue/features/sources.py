@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from framecue.errors import DatasetError
+from framecue.files import backslash_hint
 from framecue.video.files import find_videos
 
 
@@ -33,5 +34,5 @@ def expand_sources(sources: Iterable[str | Path]) -> list[Path]:
         elif source.is_symlink():
             raise DatasetError(f"Source {source} is a link to a file that is not there; mend the link or leave it out.")
         else:
-            raise DatasetError(f"Source {source} is not there; check the path.")
+            raise DatasetError(f"Source {source} is not there{backslash_hint(source)}; check the path.")
     return list(found)

@@ -61,7 +61,7 @@ def to_csv(answers: Sequence[Localization], ids: Ids | None = None) -> str:
     stream = io.StringIO()
     lines = csv.writer(stream, lineterminator="\n")
     lines.writerow(CSV_FIELDS)
-    for video_id, answer in zip(video_ids(answers, ids), answers, strict=True):
+    for video_id, answer in zip(_ids_of(answers, ids), answers, strict=True):
         for found in answer.segments:
             times = plain_seconds(found.start_seconds), plain_seconds(found.end_seconds)
             lines.writerow([video_id, *times, _as_utf8(found.label or ""), plain_score(found.score)])
@@ -74,7 +74,7 @@ def to_activitynet(answers: Sequence[Localization], ids: Ids | None = None, *, e
     Args:
         external_data: what was used of data from outside, such as another program's video-level scores; None = nothing.
     """
-    found = {video_id: answer.segments for video_id, answer in zip(video_ids(answers, ids), answers, strict=True)}
+    found = {video_id: answer.segments for video_id, answer in zip(_ids_of(answers, ids), answers, strict=True)}
     return submission(found, external_data=external_data)
 
 
@@ -149,7 +149,7 @@ def write_segments(
 
     Args:
         out: the file; for "vtt" and "srt" of other than one video, or where it is a folder, the folder, in which each
-            video's file is called as `video_ids` says.
+            video's file is called as `subtitle_files` says.
         ids: names of the videos, where those of their files will not do; subtitles always go by those.
         external_data: as in `to_activitynet`, the only format that says it.
 
@@ -158,16 +158,29 @@ def write_segments(
 
     Raises:
         UsageError: as `check_out`.
+        OSError: a file cannot be written.
     """
     out = Path(out)
     check_out(format, out, num_videos=len(answers))
     if format in ONE_FILE:
         texts = {out: ONE_FILE[format](answers, ids, external_data)}
     else:
-        texts = _texts_by_video(answers, format, out)
+        files = subtitle_files([answer.path for answer in answers], format, out)
+        texts = {file: FILE_PER_VIDEO[format](answer) for file, answer in zip(files, answers, strict=True)}
     for path, text in texts.items():
         write_text(path, text)
     return list(texts)
+
+
+def subtitle_files(paths: Sequence[Path], ending: str, out: Path) -> list[Path]:
+    """Where the subtitles of each video go: `out` itself for a single one, else a file in that folder.
+
+    Each is called as `video_ids` says. All videos of a run are named at once, so that each file can be written as soon
+    as its video is done, under a name that does not depend on which of the others could be read.
+    """
+    if len(paths) == 1 and not out.is_dir():
+        return [out]
+    return [out / f"{name}.{ending}" for name in _numbered([name.replace("/", "_") for name in video_ids(paths)])]
 
 
 def check_out(format: SegmentFormat, out: Path, *, num_videos: int) -> None:
@@ -186,36 +199,32 @@ def check_out(format: SegmentFormat, out: Path, *, num_videos: int) -> None:
         )
 
 
-def _texts_by_video(answers: Sequence[Localization], ending: str, out: Path) -> dict[Path, str]:
-    if len(answers) == 1 and not out.is_dir():
-        return {out: FILE_PER_VIDEO[ending](answers[0])}
-    names = _numbered([name.replace("/", "_") for name in video_ids(answers)])
-    pairs = zip(names, answers, strict=True)
-    return {out / f"{name}.{ending}": FILE_PER_VIDEO[ending](answer) for name, answer in pairs}
-
-
-def video_ids(answers: Sequence[Localization], ids: Ids | None = None) -> list[str]:
+def video_ids(paths: Sequence[Path], ids: Ids | None = None) -> list[str]:
     """A name for each video: the one given, or the file's without its ending, with more of its path where shared.
 
     Files of one path, which nothing tells apart, are numbered: "clip", "clip#2".
     """
-    given = [(ids or {}).get(answer.path) for answer in answers]
-    depths = [0] * len(answers)
+    given = [(ids or {}).get(path) for path in paths]
+    depths = [0] * len(paths)
     while True:
         names = [
-            name if name is not None else _id_of(answer.path, depth)
-            for name, answer, depth in zip(given, answers, depths, strict=True)
+            name if name is not None else _id_of(path, depth)
+            for name, path, depth in zip(given, paths, depths, strict=True)
         ]
         count = Counter(names)
         shared = [
             i
             for i, name in enumerate(names)
-            if count[name] > 1 and given[i] is None and depths[i] < len(answers[i].path.parts)
+            if count[name] > 1 and given[i] is None and depths[i] < len(paths[i].parts)
         ]
         if not shared:
             return _numbered(names)
         for i in shared:
             depths[i] += 1
+
+
+def _ids_of(answers: Sequence[Localization], ids: Ids | None) -> list[str]:
+    return video_ids([answer.path for answer in answers], ids)
 
 
 def _id_of(path: Path, depth: int) -> str:

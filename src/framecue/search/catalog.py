@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framecue.errors import MomentIndexError
-from framecue.search.filters import Condition, Filter, as_utc, metadata_test, path_test, type_name
+from framecue.search.filters import Condition, Filter, metadata_test, path_test, type_name, with_zone
 from framecue.search.rows import stored_path
 from framecue.types import IndexedVideo, MetadataValue
 
@@ -144,4 +144,4 @@ def _keep(passes: npt.NDArray[np.bool_], values: list[Any], test: Any) -> None:
 
 
 def _microseconds(date: Any) -> int:
-    return round(as_utc(date).timestamp() * 1e6)
+    return round(with_zone(date).timestamp() * 1e6)

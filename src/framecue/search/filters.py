@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
 from framecue.errors import MomentIndexError
+from framecue.files import name_form
 from framecue.types import MetadataValue
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
@@ -29,7 +30,10 @@ _MAX_TEXT_LENGTH = 4096
 
 @dataclass(frozen=True)
 class Condition:
-    """One comparison with a metadata column. A video without the column does not meet it, whatever the operator."""
+    """One comparison with a metadata column. A video without the column does not meet it, whatever the operator.
+
+    Only numbers are compared by size: a video with a text in a column of numbers does not meet that either.
+    """
 
     name: str
     operator: Operator
@@ -49,8 +53,8 @@ class Filter:
 
     Attributes:
         path: a folder (all that lies under it), a file, or a pattern with `*`, `?` and `[...]`, in which `*` also
-            crosses folders. A relative one may begin at any folder of the path.
-        after, before: recorded in `[after, before)`; without a time zone they are UTC.
+            crosses folders. A relative one may begin at any folder of the path. Compared as `files.name_form` says.
+        after, before: recorded in `[after, before)`; without a time zone they are local time.
         min_duration_seconds, max_duration_seconds: both ends included.
         metadata: column name to the value it must have, or to (operator, value).
         conditions: more of these, for several on one column.
@@ -105,12 +109,13 @@ def path_test(text: str) -> Callable[[str], bool]:
         raise MomentIndexError(
             f"A path filter is a folder, a file or a pattern of 1 to {_MAX_TEXT_LENGTH} characters, got {len(text)}."
         )
-    text = text.removeprefix("./")
+    text = name_form(text.removeprefix("./"))
     absolute, literal = text.startswith("/"), text.rstrip("/")
     inside = f"{literal}/" if absolute else f"/{literal}/"
     pattern = re.compile(fnmatch.translate(text if absolute else f"*/{text}")) if re.search(r"[*?\[]", text) else None
 
     def test(path: str) -> bool:
+        path = name_form(path)
         with_end = f"{path}/"
         in_folder = with_end.startswith(inside) if absolute else inside in with_end
         return in_folder or (pattern is not None and pattern.match(path) is not None)
@@ -122,10 +127,19 @@ def metadata_test(condition: Condition, column_type: str) -> Callable[[Mapping[s
     """Whether a video's metadata meet the condition. `column_type`: "str", "int", "float", "bool" or "mixed".
 
     Raises:
-        MomentIndexError: the value is of another type than the column.
+        MomentIndexError: the value is of another type than the column, or the column has no order.
     """
     compare, name = _COMPARE[condition.operator], condition.name
-    readings = {kind: _read_as(kind, condition.value) for kind in _kinds(column_type)}
+    kinds = _kinds(column_type)
+    if condition.operator not in ("=", "!="):
+        kinds = tuple(kind for kind in kinds if kind == "number")
+        if not kinds:
+            raise MomentIndexError(
+                f"Metadata column {name!r:.60} holds {_TYPE_WORDS[column_type]}, which {condition.operator} does not "
+                "compare; ask with = or !=, or add the metadata again with numbers in that column (in a table with ';' "
+                "between its cells 4,5 is one)."
+            )
+    readings = {kind: _read_as(kind, condition.value) for kind in kinds}
     if all(reading is None for reading in readings.values()):
         raise MomentIndexError(
             f"Metadata column {name!r:.60} holds {_TYPE_WORDS[column_type]}, and {condition.value!r:.60} is none; "
@@ -145,9 +159,14 @@ def type_name(values: set[str]) -> str:
     return next(iter(values)) if len(values) == 1 else "float" if values == {"int", "float"} else "mixed"
 
 
-def as_utc(moment: datetime) -> datetime:
-    """With a time zone, UTC where there is none."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+def with_zone(moment: datetime) -> datetime:
+    """With a time zone, the local one where it has none."""
+    if moment.tzinfo is not None:
+        return moment
+    try:
+        return moment.astimezone()
+    except (OverflowError, ValueError, OSError):  # at the edges of the calendar, where a day changes nothing
+        return moment.replace(tzinfo=UTC)
 
 
 _TYPE_WORDS = {

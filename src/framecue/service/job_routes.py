@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from framecue.errors import UsageError, VideoError
 from framecue.service.questions import checked_labels, from_json, media_type_of, split_labels
 from framecue.service.refusals import RefusedError
-from framecue.service.schemas import ClassifyAnswer, LocalizeAnswer, SegmentAnswer, VideoQuestion
+from framecue.service.schemas import LABELS_TEXT, ClassifyAnswer, LocalizeAnswer, SegmentAnswer, VideoQuestion
 from framecue.service.state import Served, Service
 from framecue.service.videos import find_file
 from framecue.service.work import Stop
@@ -24,7 +24,7 @@ _FORM: dict[str, Any] = {
     "required": ["file"],
     "properties": {
         "file": {"type": "string", "format": "binary", "description": "A video."},
-        "labels": {"type": "string", "description": "Names, separated by commas; without any, the adapter's own."},
+        "labels": {"type": "string", "description": f"{LABELS_TEXT} Without any, the adapter's own."},
     },
 }
 QUESTION = {
@@ -92,7 +92,7 @@ async def _asked(service: Service, request: Request) -> AsyncIterator[_Asked]:
         async with service.uploads.receive(request) as upload:
             if upload.is_image:
                 raise RefusedError(415, f"{upload.name}: it is an image; send a video.", reason="type")
-            names = split_labels(",".join(upload.fields.get("labels", [])))
+            names = [name for text in upload.fields.get("labels", []) for name in split_labels(text)]
             try:
                 yield _Asked(upload.path, checked_labels(names or None))
             except (VideoError, UsageError) as error:

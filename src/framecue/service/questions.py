@@ -7,10 +7,11 @@ from typing import Annotated, Any, Self, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from framecue.errors import MomentIndexError
+from framecue.datasets.class_lists import split_names
+from framecue.errors import DatasetError, MomentIndexError
 from framecue.search import Filter, parse_condition
 from framecue.service.refusals import RefusedError, shown, validation_line
-from framecue.service.schemas import VIDEO_ID
+from framecue.service.schemas import LABELS_TEXT, VIDEO_ID
 from framecue.service.settings import MAX_LABEL_LETTERS, MAX_LABELS, MAX_TEXT_LETTERS, MAX_TOP_K
 
 Question = TypeVar("Question", bound=BaseModel)
@@ -28,9 +29,9 @@ class Filters(BaseModel):
 
     path: Text | None = Field(None, description="A folder, a file, or a pattern with * and ?.")
     after: datetime | None = Field(
-        None, description="Recorded then or later; a date or a time, UTC where it is silent."
+        None, description="Recorded then or later; a date or a time, of the server's time zone where it names none."
     )
-    before: datetime | None = Field(None, description="Recorded before then.")
+    before: datetime | None = Field(None, description="Recorded before then; as `after`.")
     min_duration: Seconds | None = Field(None, description="Seconds.")
     max_duration: Seconds | None = Field(None, description="Seconds.")
     where: list[Text] = Field([], max_length=_MAX_CONDITIONS, description="On metadata: `camera=3`, `rating>=4`.")
@@ -93,7 +94,7 @@ class SearchQuestion(Asked):
 class CurvesQuestion(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    labels: Annotated[str, Field(max_length=MAX_LABELS * MAX_LABEL_LETTERS, description="Names, separated by commas.")]
+    labels: Annotated[str, Field(max_length=MAX_LABELS * MAX_LABEL_LETTERS, description=LABELS_TEXT)]
 
 
 class CutQuestion(BaseModel):
@@ -114,18 +115,27 @@ class ThumbnailQuestion(BaseModel):
 
 
 def split_labels(text: str) -> list[str]:
-    """ "a, b" -> ["a", "b"]."""
-    return [label.strip() for label in text.split(",") if label.strip()]
+    """Names as the command line takes them: 'waving, "a, b"' -> ["waving", "a, b"].
+
+    Raises:
+        RefusedError: 422, quotes that do not end.
+    """
+    try:
+        return split_names(text)
+    except DatasetError as error:
+        raise RefusedError(422, str(error)) from error
 
 
-def checked_labels(labels: list[str] | None) -> list[str] | None:
-    """The labels, few and short enough; what else makes a name, the predictor says.
+def checked_labels(labels: str | list[str] | None) -> list[str] | None:
+    """The labels, few and short enough; a text is read as it was typed. What else makes a name, the predictor says.
 
     Raises:
         RefusedError: 422.
     """
     if labels is None:
         return None
+    if isinstance(labels, str):
+        labels = split_labels(labels)
     if len(labels) > MAX_LABELS:
         raise RefusedError(422, f"At most {MAX_LABELS} labels are taken at a time, found {len(labels)}; ask for fewer.")
     long = next((label for label in labels if len(label) > MAX_LABEL_LETTERS), None)

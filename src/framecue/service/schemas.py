@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from framecue.types import MetadataValue
 
 VIDEO_ID = r"^[0-9a-f]{64}$"
+LABELS_TEXT = "Names with commas between them; names that hold commas in quotes, as in CSV."
 VideoId = Annotated[str, Field(pattern=VIDEO_ID, description="SHA-256 of the file's bytes.")]
 
 
@@ -143,4 +144,4 @@ class VideoQuestion(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     video_id: VideoId
-    labels: list[str] | None = None
+    labels: list[str] | str | None = Field(None, description=f"A list, or a text: {LABELS_TEXT}")

@@ -16,7 +16,6 @@ from framecue.service.questions import (
     SearchQuestion,
     checked_labels,
     from_form,
-    split_labels,
 )
 from framecue.service.refusals import RefusedError, shown
 from framecue.service.schemas import (
@@ -124,7 +123,7 @@ async def video(service: Served, video_id: VideoId) -> VideoAnswer:
 async def curves(service: Served, video_id: VideoId, question: Annotated[CurvesQuestion, Query()]) -> CurvesAnswer:
     """How strongly each label is seen at each time of a video, from what is stored of it."""
     await service.video(video_id)
-    labels = checked_labels(split_labels(question.labels)) or []
+    labels = checked_labels(question.labels) or []
     found = await service.ask(service.questions, lambda: service.collection.curves(video_id, labels))
     return CurvesAnswer(
         labels=list(found.labels),

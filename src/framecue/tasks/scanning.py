@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from framecue.errors import DatasetError
+from framecue.files import name_form
 from framecue.search.table import TABLE_FOLDER
 from framecue.tasks.indexing import Stamp
 from framecue.types import Skipped
@@ -67,6 +68,22 @@ class Scan:
 def is_under(path: Path, folder: Path) -> bool:
     """Whether the path is the folder or lies in it, at any depth; by their text alone."""
     return path == folder or folder in path.parents
+
+
+def spellings(sources: Iterable[Path], paths: Iterable[Path]) -> dict[Path, list[Path]]:
+    """Each source as it begins one or more of these paths, compared as `files.name_form` says; none where it does not.
+
+    What is stored must be told in the letters that the disk has, or it would not be known again there.
+    """
+    forms = {source: name_form(source) for source in sources}
+    depths = {len(source.parts) for source in forms}
+    begins: dict[str, dict[Path, None]] = {}
+    for path in paths:
+        for depth in depths:
+            if depth <= len(path.parts):
+                begin = Path(*path.parts[:depth])
+                begins.setdefault(name_form(begin), {})[begin] = None
+    return {source: list(begins.get(form, ())) for source, form in forms.items()}
 
 
 def absolute(sources: Iterable[str | Path]) -> list[Path]:

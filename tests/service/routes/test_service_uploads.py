@@ -168,7 +168,8 @@ def test_a_body_without_end_is_cut_off(connect, painted_index, tmp_path, upload_
         ({"video_id": "ID", "labels": ["x" * 201]}, "200 letters"),
         ({"video_id": "ID", "labels": ["x y " * 49]}, "tokens"),
         ({"video_id": "ID", "labels": [f"l{i}" for i in range(101)]}, "At most 100"),
-        ({"video_id": "ID", "labels": "a"}, "list"),
+        ({"video_id": "ID", "labels": 3}, "list"),
+        ({"video_id": "ID", "labels": '"a, b'}, "quotes around a name must end at its end"),
         ({"video_id": "ID", "labels": ["a"], "path": "/etc/passwd"}, "path"),
         ([], "object"),
     ],
@@ -178,6 +179,18 @@ def test_absurd_questions_are_one_line(client, ids, question, said, verb):
     if isinstance(question, dict) and question.get("video_id") == "ID":
         question = {**question, "video_id": ids["red.mp4"]}
     assert said in error_of(client.post(f"/api/{verb}", json=question), 422)
+
+
+def test_typed_labels_are_read_as_on_the_command_line(client, ids, painted):
+    typed = '"a red square, still", a blue square'
+    names = {"a red square, still", "a blue square"}
+    indexed = client.post("/api/classify", json={"video_id": ids["red.mp4"], "labels": typed}).json()
+    assert set(indexed["labels"]) == names
+    sent = client.post("/api/classify", files=form(painted / "red.mp4"), data={"labels": typed}).json()
+    assert set(sent["labels"]) == names
+    curves = client.get(f"/api/videos/{ids['red.mp4']}/curves", params={"labels": typed}).json()
+    assert set(curves["labels"]) == names
+    error_of(client.get(f"/api/videos/{ids['red.mp4']}/curves", params={"labels": '"a'}), 422)
 
 
 def test_bodies_that_are_no_question(client, painted):

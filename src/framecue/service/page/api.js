@@ -49,7 +49,7 @@ export function status() {
 
 /** Moments for a search; `file` is the example, where there is one. */
 export function findMoments(search, file, signal) {
-  const words = searchWords({ ...search, example: null, topK: search.topK ?? PAGE_SIZE });
+  const words = withZones(searchWords({ ...search, example: null, topK: search.topK ?? PAGE_SIZE }));
   if (!file) return ask(`/api/search?${words}`, { signal });
   const form = new FormData();
   form.set("file", file.data, file.data.name);
@@ -59,19 +59,30 @@ export function findMoments(search, file, signal) {
   return ask("/api/search", { method: "POST", body: form, signal });
 }
 
+/** A day is one of whoever looks at the page, wherever the server stands. */
+function withZones(words) {
+  for (const name of ["after", "before"]) {
+    const text = words.get(name) ?? "";
+    const date = new Date(text.includes("T") ? text : `${text}T00:00`);
+    if (!Number.isNaN(date.getTime())) words.set(name, date.toISOString());
+  }
+  return words;
+}
+
 export function listVideos(search, signal) {
   const words = new URLSearchParams({ offset: "0", limit: String(search.topK ?? PAGE_SIZE) });
   for (const name of FILTERS) if (search[name] && name !== "min_score") words.set(name, search[name]);
   for (const condition of search.where ?? []) words.append("where", condition);
-  return ask(`/api/videos?${words}`, { signal });
+  return ask(`/api/videos?${withZones(words)}`, { signal });
 }
 
 export function video(id, signal) {
   return ask(`/api/videos/${encodeURIComponent(id)}`, { signal });
 }
 
+/** Labels are a text as it was typed; the service says which names are in it. */
 export function curves(id, labels, signal) {
-  return ask(`/api/videos/${encodeURIComponent(id)}/curves?${new URLSearchParams({ labels: labels.join(",") })}`, { signal });
+  return ask(`/api/videos/${encodeURIComponent(id)}/curves?${new URLSearchParams({ labels })}`, { signal });
 }
 
 export function localize(id, labels, signal) {

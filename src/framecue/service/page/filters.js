@@ -44,8 +44,8 @@ export class Filters {
     const seconds = { type: "number", min: "0", step: "any", inputmode: "decimal" };
     this.panel.replaceChildren(
       text("path", "Folder or path", { type: "text", placeholder: "holiday/*.mp4", spellcheck: "false" }),
-      text("after", "Recorded on or after", { type: "date" }),
-      text("before", "Recorded before", { type: "date" }),
+      text("after", "Recorded on or after", { type: "date", title: "A day of your own time zone" }),
+      text("before", "Recorded before", { type: "date", title: "A day of your own time zone" }),
       text("min_duration", "Longer than, seconds", seconds),
       text("max_duration", "Shorter than, seconds", seconds),
       text("min_score", "Match score from, 0 to 1", { ...seconds, max: "1" }),

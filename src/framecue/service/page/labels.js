@@ -3,11 +3,10 @@
 import { curves, localize } from "./api.js";
 import { el } from "./dom.js";
 import * as format from "./format.js";
-import { labelList } from "./route.js";
 import { COLORS, MAX_LABELS } from "./timeline.js";
 
 export class Labels {
-  /** `onLabels(labels)` hears of typed labels; `onMoment({start, end})` of a chosen segment or peak. */
+  /** `onLabels(text)` hears of typed labels; `onMoment({start, end})` of a chosen segment or peak. */
   constructor(timeline, { onLabels, onMoment }) {
     this.timeline = timeline;
     this.onMoment = onMoment;
@@ -18,35 +17,32 @@ export class Labels {
     this.list = el("ol", { class: "segments", "aria-label": "Found segments" });
     const form = el("form", { class: "labels", on: { submit: (event) => {
       event.preventDefault();
-      onLabels(this.typed());
+      onLabels(this.input.value.trim());
     } } },
-      el("label", { for: "labels" }, "Labels, with commas between them"),
+      el("label", { for: "labels", title: "Names that hold commas in quotes" }, "Labels, with commas between them"),
       el("div", { class: "row" }, this.input, el("button", { type: "submit" }, "Draw"), this.find));
     this.element = el("div", { class: "under" }, this.legend, form, this.note, this.list);
   }
 
-  typed() {
-    return labelList(this.input.value);
-  }
-
-  /** Draws the labels for a video; an earlier question that is still open is dropped. */
+  /** Draws the labels, a text as it is typed, for a video; an earlier question that is still open is dropped. */
   async show(id, labels) {
     this.id = id;
     this.request?.abort();
     this.request = new AbortController();
-    this.input.value = labels.join(", ");
+    this.input.value = labels;
     this.list.replaceChildren();
     this.timeline.setSegments([], []);
     this.find.disabled = !labels.length;
-    if (!labels.length) {
+    if (!labels) {
       this.draw({ labels: [], edges_seconds: [], scores: [] });
       this.note.textContent = "Type what to look for: its score is drawn over the time of the video.";
       return;
     }
     try {
-      const found = await curves(id, labels.slice(0, MAX_LABELS), this.request.signal);
-      this.note.textContent = labels.length > MAX_LABELS ? `The first ${MAX_LABELS} labels are drawn; ${labels.length - MAX_LABELS} more were typed.` : "";
-      this.draw(found);
+      const found = await curves(id, labels, this.request.signal);
+      const more = found.labels.length - MAX_LABELS;
+      this.note.textContent = more > 0 ? `The first ${MAX_LABELS} labels are drawn; ${more} more were typed.` : "";
+      this.draw({ ...found, labels: found.labels.slice(0, MAX_LABELS), scores: found.scores.slice(0, MAX_LABELS) });
     } catch (error) {
       if (error.name === "AbortError") return;
       this.draw({ labels: [], edges_seconds: [], scores: [] });
@@ -67,8 +63,8 @@ export class Labels {
   }
 
   async localize() {
-    const labels = this.typed().slice(0, MAX_LABELS);
-    if (!labels.length) return this.input.focus();
+    const labels = this.input.value.trim();
+    if (!labels) return this.input.focus();
     const { id, request: { signal } } = this;
     this.find.disabled = true;
     this.note.textContent = "Watching the video for these actions …";

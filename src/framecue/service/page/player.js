@@ -64,7 +64,7 @@ export class Player {
     this.section.hidden = false;
     if (same) {
       if (before.start !== route.start || before.end !== route.end) this.jump();
-      if (String(before.labels) !== String(route.labels) || before.q !== route.q) this.labels.show(route.id, this.wanted());
+      if (before.labels !== route.labels || before.q !== route.q) this.labels.show(route.id, this.wanted());
       return this.describe();
     }
     await this.load();
@@ -140,9 +140,11 @@ export class Player {
     }));
   }
 
+  /** Labels as they are typed; the search is one, in quotes where it would be taken for several. */
   wanted() {
     const { labels, q } = this.route;
-    return labels ?? (q ? [q.replaceAll(",", " ").replace(/\s+/g, " ")] : []);
+    const name = q.replace(/\s+/g, " ");
+    return labels ?? (/^"|,/.test(name) ? `"${name.replaceAll('"', '""')}"` : name);
   }
 
   moment() {

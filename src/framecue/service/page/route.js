@@ -9,7 +9,7 @@ import { plain } from "./format.js";
 
 export const FILTERS = ["path", "after", "before", "min_duration", "max_duration", "min_score"];
 
-/** Either {view: "search", search} or {view: "video", id, start, end, q, labels}. */
+/** Either {view: "search", search} or {view: "video", id, start, end, q, labels}; labels are as they were typed. */
 export function parse(hash) {
   const [path, query = ""] = split(hash.replace(/^#\/?/, ""), "?");
   const words = new URLSearchParams(query);
@@ -21,7 +21,7 @@ export function parse(hash) {
     start: number(words.get("t")),
     end: number(words.get("end")),
     q: (words.get("q") ?? "").trim(),
-    labels: words.has("labels") ? labelList(words.get("labels")) : null,
+    labels: words.get("labels"),
   };
 }
 
@@ -62,14 +62,9 @@ export function videoHash(id, { start = null, end = null, q = "", labels = null 
   if (start !== null) words.set("t", plain(start));
   if (end !== null) words.set("end", plain(end));
   if (q) words.set("q", q);
-  if (labels !== null) words.set("labels", labels.join(","));
+  if (labels !== null) words.set("labels", labels);
   const text = words.toString();
   return `#/video/${encodeURIComponent(id)}${text ? `?${text}` : ""}`;
-}
-
-/** "a dog,  a cat, a dog" -> ["a dog", "a cat"]. */
-export function labelList(text) {
-  return [...new Set(text.split(",").map((label) => label.trim()).filter(Boolean))];
 }
 
 function number(text) {
