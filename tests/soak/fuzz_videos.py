@@ -24,10 +24,10 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "video"), str(TESTS / "soak")]
 
 from footage_corpus import CORPUS  # noqa: E402
-from framecue.pictures.picture import ResizeCrop  # noqa: E402
 from mutants import SEEDS, Seed, write_mutant  # noqa: E402
 
 from framecue.errors import VideoError  # noqa: E402
+from framecue.pictures.picture import ResizeCrop  # noqa: E402
 from framecue.video.reader import probe, read_frames  # noqa: E402
 from framecue.video.sampling import Sampling  # noqa: E402
 from playlists import Trap, trap  # noqa: E402

@@ -5,7 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from framecue.cli.common import LABELS_FILE_HELP, LABELS_HELP, exit_for_skipped, names_asked, print_json, printable
+from framecue.cli.common import (
+    LABELS_FILE_HELP,
+    LABELS_HELP,
+    Retry,
+    Stream,
+    Strict,
+    decoding_asked,
+    exit_for_skipped,
+    names_asked,
+    note_files,
+    print_json,
+    printable,
+)
 
 if TYPE_CHECKING:
     from framecue.types import Classification
@@ -26,6 +38,9 @@ def classify(
         ),
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Labels to show for each video.")] = 5,
+    stream: Stream = None,
+    strict: Strict = False,
+    retry: Retry = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
@@ -37,17 +52,19 @@ def classify(
     """
     from framecue.api import load
     from framecue.features.sources import expand_sources
-    from framecue.types import Skipped
+    from framecue.types import Noted, Skipped
 
     names = names_asked(labels, labels_file, adapter)
     paths = expand_sources(files)
-    predictor = load(adapter, backbone=backbone, device=device)
+    predictor = load(adapter, backbone=backbone, device=device, decoding=decoding_asked(stream, strict, retry))
     answers: list[Classification] = []
     skipped: list[Skipped] = []
     for answer in predictor.classify_many(paths, names, top_k=top_k):
         if isinstance(answer, Skipped):
             skipped.append(answer)
-        elif json:
+            continue
+        note_files(Noted(answer.path, sentence) for sentence in answer.notes)
+        if json:
             answers.append(answer)
         else:
             _print(answer)  # each as it is done: what follows may take hours, and be cut short
@@ -68,5 +85,6 @@ def _as_json(answer: "Classification") -> dict[str, Any]:
     return {
         "video": str(answer.path),
         "none_of_these": answer.none_of_these,
+        "notes": list(answer.notes),
         "predictions": [{"label": label, "score": round(score, 6)} for label, score in predictions],
     }

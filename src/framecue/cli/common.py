@@ -6,19 +6,34 @@ import shlex
 import sys
 import time
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
 if TYPE_CHECKING:
     from framecue.features.extract import ExtractionProgress
-    from framecue.types import Skipped
+    from framecue.types import Noted, Skipped
+    from framecue.video.source import Decoding
 
 DEFAULT_BACKBONE = "openai/clip-vit-base-patch16"
 EXIT_SKIPPED = 3
+
+Stream = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Number of the video stream to read, as FFmpeg counts. [default: the one a player shows]",
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse damaged files; otherwise what can be read is used, and the rest is noted."),
+]
+Retry = Annotated[bool, typer.Option("--retry", help="Try files again that crashed or stalled the decoder before.")]
 
 _PLAIN_LINE_SECONDS = 15.0
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode categories: control, half of a pair, line and paragraph breaks
@@ -79,6 +94,19 @@ def names_asked(labels: str | None, labels_file: Path | None, adapter: str | Non
     return names or None
 
 
+def decoding_asked(stream: int | None, strict: bool, retry: bool) -> "Decoding":
+    """How files are to be read."""
+    from framecue.video.source import Decoding
+
+    return Decoding(stream, strict, retry)
+
+
+def note_files(noted: "Iterable[Noted]") -> None:
+    """What a user should know of files that were read, a line each on standard error."""
+    for item in noted:
+        note(f"{item.path}: {item.sentence}")
+
+
 def note(line: str) -> None:
     """One line for people, on standard error."""
     typer.echo(printable(line), err=True)
@@ -100,6 +128,10 @@ def print_json(value: Any) -> None:
 
 def skipped_json(skipped: "Sequence[Skipped]") -> list[dict[str, str]]:
     return [{"path": str(item.path), "reason": item.reason} for item in skipped]
+
+
+def notes_json(noted: "Sequence[Noted]") -> list[dict[str, str]]:
+    return [{"path": str(item.path), "note": item.sentence} for item in noted]
 
 
 def exit_for_skipped(skipped: "Sequence[Skipped]") -> None:

@@ -5,7 +5,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from framecue.cli.common import DEFAULT_BACKBONE, exit_for_skipped, print_json, progress_bars, skipped_json
+from framecue.cli.common import (
+    DEFAULT_BACKBONE,
+    Retry,
+    Stream,
+    Strict,
+    decoding_asked,
+    exit_for_skipped,
+    note_files,
+    notes_json,
+    print_json,
+    progress_bars,
+    skipped_json,
+)
 
 
 def extract(
@@ -22,8 +34,11 @@ def extract(
     dtype: Annotated[Literal["float16", "float32"], typer.Option(help="How features are stored.")] = "float16",
     batch_frames: Annotated[int, typer.Option(min=1, help="Frames encoded at a time.")] = 64,
     decode_workers: Annotated[
-        int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors - 1, at most 16")
+        int | None, typer.Option(min=1, help="Decoding processes.", show_default="processors - 1, at most 16")
     ] = None,
+    stream: Stream = None,
+    strict: Strict = False,
+    retry: Retry = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N; auto takes a GPU if any.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output.")] = False,
 ) -> None:
@@ -51,6 +66,7 @@ def extract(
             dtype=dtype,
             batch_frames=batch_frames,
             decode_workers=decode_workers,
+            decoding=decoding_asked(stream, strict, retry),
             on_progress=bars.extraction,
         )
     rate = summary.num_frames / max(summary.elapsed_seconds, 1e-9)
@@ -61,6 +77,7 @@ def extract(
                 "extracted": summary.extracted,
                 "already_stored": summary.already_stored,
                 "skipped": skipped_json(summary.skipped),
+                "notes": notes_json(summary.noted),
                 "num_frames": summary.num_frames,
                 "elapsed_seconds": round(summary.elapsed_seconds, 3),
                 "frames_per_second": round(rate, 1),
@@ -71,4 +88,5 @@ def extract(
             f"{summary.extracted} videos extracted ({summary.num_frames} frames, {rate:.0f} frames/s), "
             f"{summary.already_stored} stored before, {len(summary.skipped)} skipped; store: {store}"
         )
+    note_files(summary.noted)
     exit_for_skipped(summary.skipped)

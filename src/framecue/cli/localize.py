@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from framecue.cli.common import LABELS_FILE_HELP, LABELS_HELP, exit_for_skipped, names_asked, note, progress_bars
+from framecue.cli.common import (
+    LABELS_FILE_HELP,
+    LABELS_HELP,
+    Retry,
+    Stream,
+    Strict,
+    decoding_asked,
+    exit_for_skipped,
+    names_asked,
+    note,
+    note_files,
+    progress_bars,
+)
 
 if TYPE_CHECKING:
     from framecue.types import Localization, ScoredSegment
@@ -51,6 +63,9 @@ def localize(
             help="Hub id, folder, file or 'tiny'. [default: the adapter's, else openai/clip-vit-base-patch16]"
         ),
     ] = None,
+    stream: Stream = None,
+    strict: Strict = False,
+    retry: Retry = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Find named actions in long videos.
@@ -67,7 +82,7 @@ def localize(
     from framecue.features.sources import expand_sources
     from framecue.files import check_writable
     from framecue.report.segment_files import ONE_FILE, check_out
-    from framecue.types import Skipped
+    from framecue.types import Noted, Skipped
 
     if json and format not in ("table", "json"):
         raise UsageError(f"--json and --format {format} ask for two forms; give one of them.")
@@ -88,8 +103,17 @@ def localize(
         raise UsageError(f"--timeline {timeline} must be a folder, found a file; name another.")
     given = read_proposals(proposals, paths) if proposals else None
     truths = read_annotations(ground_truth, paths) if ground_truth else {}
-    predictor = load(adapter, backbone=backbone, device=device)
-    outputs = Outputs(paths, form, out, timeline, truths, external_data=f"proposals of {proposals}" if given else None)
+    decoding = decoding_asked(stream, strict, retry)
+    predictor = load(adapter, backbone=backbone, device=device, decoding=decoding)
+    outputs = Outputs(
+        paths,
+        form,
+        out,
+        timeline,
+        truths,
+        external_data=f"proposals of {proposals}" if given else None,
+        decoding=decoding,
+    )
     skipped: list[Skipped] = []
     with outputs.kept_when_cut_short(), _progress(paths) as on_progress:
         found = predictor.localize_many(
@@ -106,25 +130,27 @@ def localize(
                 skipped.append(answer)
             else:
                 outputs.add(answer)
+                note_files(Noted(answer.path, sentence) for sentence in answer.notes)
     _note_outside(outputs.answers, given)
     outputs.finish()
     exit_for_skipped([*skipped, *outputs.unwritten])
 
 
 @contextmanager
-def _progress(paths: Sequence[Path]) -> Iterator[Callable[[Path, float, float], None]]:
+def _progress(paths: Sequence[Path]) -> Iterator[Callable[[Path, float, float | None], None]]:
     """Seconds of a single video, or videos of several, with the rate."""
     started: dict[Path, float] = {}
     with progress_bars() as bars:
 
-        def show(path: Path, done_seconds: float, duration_seconds: float) -> None:
+        def show(path: Path, done_seconds: float, duration_seconds: float | None) -> None:
+            length = duration_seconds or done_seconds  # where the file does not say
             since = started.setdefault(path, monotonic())
             rate = f"{done_seconds / max(monotonic() - since, 1e-9):.1f} x real time"
             if len(paths) == 1:
-                bars.phase("seconds", round(done_seconds), round(duration_seconds), rate)
+                bars.phase("seconds", round(done_seconds), round(length), rate)
             else:
-                share = 100 * done_seconds / max(duration_seconds, 1e-9)
-                done = len(started) - (done_seconds < duration_seconds)
+                share = 100 * done_seconds / max(length, 1e-9)
+                done = len(started) - (duration_seconds is None or done_seconds < duration_seconds)
                 bars.phase("videos", done, len(paths), f"{path.name} {share:.0f} %, {rate}")
 
         yield show

@@ -12,6 +12,7 @@ from framecue.errors import VideoError
 from framecue.files import why_not_written, write_text
 from framecue.report.segment_files import FILE_PER_VIDEO, ONE_FILE, subtitle_files
 from framecue.types import AnnotatedVideo, Localization, Skipped
+from framecue.video.source import Decoding
 
 NONE_OF_THESE = "none of the named actions"
 FILM = "uniform:10"
@@ -25,6 +26,7 @@ class Outputs:
         out: file or folder; None = standard output.
         timeline: folder for pictures, or None.
         truths: annotations by path; drawn, and their ids are written.
+        decoding: how the videos are read for pictures.
 
     Attributes:
         answers: of the videos so far, without their curves, which are too much to be kept of all.
@@ -39,9 +41,10 @@ class Outputs:
         truths: Mapping[Path, AnnotatedVideo],
         *,
         external_data: str | None,
+        decoding: Decoding | None = None,
     ) -> None:
         self._form, self._out, self._timeline, self._truths = form, out, timeline, truths
-        self._num_videos, self._external_data = len(paths), external_data
+        self._num_videos, self._external_data, self._decoding = len(paths), external_data, decoding
         is_by_video = out is not None and form in FILE_PER_VIDEO
         self._subtitles = dict(zip(paths, subtitle_files(paths, form, out), strict=True)) if is_by_video and out else {}
         self.answers: list[Localization] = []
@@ -102,7 +105,7 @@ class Outputs:
         path = _picture_path(folder, answer.path, [earlier.path for earlier in self.answers])
         truth = self._truths.get(answer.path)
         try:
-            frames = read_video(answer.path, parse_sampling(FILM))
+            frames = read_video(answer.path, parse_sampling(FILM), self._decoding)
             write_timeline(answer, path, truth=None if truth is None else truth.segments, frames=frames)
         except VideoError as error:  # it has changed since its segments were found
             self._leave_out(path, f"{error}")

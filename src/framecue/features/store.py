@@ -162,6 +162,16 @@ class FeatureStore:
             )
         return [found[content_hash] for content_hash in content_hashes]
 
+    def shown_spans(self, content_hashes: Iterable[str]) -> dict[str, tuple[float, float]]:
+        """When the first stored frame of each of these contents appears and when the video ends, in seconds."""
+        found: dict[str, tuple[float, float]] = {}
+        for chunk in _chunks(sorted(set(content_hashes)), _ROWS_PER_READ):
+            table = self._read(["content_hash", "pts_seconds", "duration_seconds"], _hash_filter(chunk))
+            first = pc.list_element(table.column("pts_seconds"), 0).to_pylist()
+            ends = table.column("duration_seconds").to_pylist()
+            found.update(zip(table.column("content_hash").to_pylist(), zip(first, ends, strict=True), strict=True))
+        return found
+
     def for_paths(self, paths: Iterable[Path]) -> dict[Path, FrameFeatures]:
         """Features of these files; files without any are left out. All are held in memory: `resolve` once and
         `get_many` in parts where they are many."""

@@ -36,6 +36,7 @@ def to_json(answers: Sequence[Localization], ids: Ids | None = None) -> str:
             **({"video_id": ids[answer.path]} if ids and answer.path in ids else {}),
             "duration_seconds": plain_seconds(answer.duration_seconds),
             "labels": list(answer.labels),
+            "notes": list(answer.notes),
             "segments": [
                 {
                     "start_seconds": plain_seconds(found.start_seconds),

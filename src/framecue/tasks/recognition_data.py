@@ -133,7 +133,11 @@ def stored_features(
     *,
     progress: Callable[[ExtractionProgress], None] | None = None,
 ) -> StoredFeatures:
-    """Extract what is not stored yet of these videos, and give access to all of them."""
+    """Extract what is not stored yet of these videos, and give access to all of them.
+
+    Raises:
+        DatasetError: a record is about a part of its video in which no frame is shown.
+    """
     summary = extract(
         list(dict.fromkeys(record.path for record in records)),
         backbone=backbone,
@@ -146,9 +150,29 @@ def stored_features(
     store = FeatureStore.open(store_path(config), maker)
     unreadable = {skipped.path for skipped in summary.skipped}
     hashes = store.resolve([record.path for record in records if record.path not in unreadable])
+    _require_frames(records, hashes, store)
     changed = sorted({record.path for record in records} - unreadable - hashes.keys())
     skipped = [*summary.skipped, *(Skipped(path, "the file changed meanwhile") for path in changed)]
     return StoredFeatures(hashes, FeatureCache(store.get_many), skipped)
+
+
+def _require_frames(records: Sequence[Record], hashes: Mapping[Path, str], store: FeatureStore) -> None:
+    parts = [record for record in records if record.path in hashes and (record.start_seconds or record.end_seconds)]
+    spans = store.shown_spans(hashes[record.path] for record in parts)
+    empty = []
+    for record in parts:
+        first, end = spans[hashes[record.path]]
+        if (record.start_seconds or 0.0) >= end or (record.end_seconds is not None and record.end_seconds <= first):
+            empty.append((record, end))
+    if empty:
+        record, end = empty[0]
+        until = "its end" if record.end_seconds is None else f"{record.end_seconds:g} s"
+        more = f" {len(empty) - 1} more entries are like it." if len(empty) > 1 else ""
+        raise DatasetError(
+            f"{record.origin}: no frame of {record.path} is shown from {record.start_seconds or 0:g} s to {until}; the "
+            f"video lasts {end:.2f} s.{more} Times are seconds from where a player starts; if these are frame numbers "
+            "or another clock's, convert them."
+        )
 
 
 def store_path(config: RunConfig) -> Path:
