@@ -3,9 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +16,7 @@ from framecue.datasets.world.motions import FORWARD_OF, SEEN_CLASSES, moment_tim
 from framecue.errors import DatasetError
 from framecue.files import write_text
 from framecue.video.writer import write_video
+from framecue.workers import allow_cpu_seconds, map_ordered
 
 WIDTH_PX, HEIGHT_PX = 128, 96
 FPS = 12.0
@@ -25,6 +24,7 @@ NUM_FRAMES = 24
 SPLITS = ("train", "val", "test")
 CRF = 18
 SHARE_DISTRACTOR = 0.15
+_RENDERING_CPU_SECONDS = 3600.0
 
 Entry = TypeVar("Entry")
 
@@ -137,9 +137,12 @@ def each_written(write: Callable[..., Entry], jobs: Sequence[tuple[Any, ...]], w
     if workers == 0:
         yield from (write(*job) for job in jobs)
         return
-    # Not forked: a process that already runs PyTorch's threads cannot be forked safely.
-    with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        yield from pool.map(write, *zip(*jobs, strict=True), chunksize=8)
+    yield from map_ordered(_write_unhurried, [(write, job) for job in jobs], workers or os.cpu_count() or 1)
+
+
+def _write_unhurried(write: Callable[..., Entry], job: tuple[Any, ...]) -> Entry:
+    allow_cpu_seconds(_RENDERING_CPU_SECONDS)
+    return write(*job)
 
 
 def claim(out_dir: Path, recipe: dict[str, object]) -> None:
