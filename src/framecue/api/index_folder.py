@@ -4,11 +4,14 @@ collection.json   backbone, adapter, windows, roots
 adapter/          the adapter's two files, where there is one
 copies.json       files with the content of an indexed video, so that they are not read again
 progress.json     while a writer is at work (api.progress)
+cache/            pictures and moments that the service made; each file's name begins with the id of its video and a dot
+purge.due         from the removal of videos until all traces of them are cleared (api.forget)
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -23,7 +26,9 @@ from framecue.search.table import TABLE_FOLDER
 from framecue.tasks.indexing import KnownCopy, Stamp
 from framecue.tasks.scanning import Sources
 
-SETTINGS, COPIES, ADAPTER = "collection.json", "copies.json", "adapter"
+SETTINGS, COPIES, ADAPTER, CACHE = "collection.json", "copies.json", "adapter", "cache"
+CACHED_FILE = re.compile(r"([0-9a-f]{64})\.[0-9a-f]{64}\..*")
+"""Name of a file in the cache; the first group is the id of its video."""
 _LEFT_BY_A_KILLED_START = {ADAPTER, TABLE_FOLDER, "writer.lock", "neighbours"}
 _SAYS_NOTHING_OF_VECTORS = {
     "metrics",

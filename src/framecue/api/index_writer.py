@@ -3,10 +3,12 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from framecue.api.forget import call_for_purge, purge_if_due
 from framecue.api.index_folder import CollectionSettings, read_copies, read_settings, write_copies, write_settings
 from framecue.api.index_model import IndexModel
 from framecue.api.index_run import IndexRun, IndexSummary
@@ -16,8 +18,8 @@ from framecue.errors import DatasetError, MomentIndexError
 from framecue.features.store import FeatureStore
 from framecue.search import MomentIndex
 from framecue.search.rows import check_metadata
-from framecue.tasks.indexing import Plan, Stamp
-from framecue.tasks.scanning import Scan, is_under, scan
+from framecue.tasks.indexing import Plan
+from framecue.tasks.scanning import Scan, is_as_indexed, is_under, scan
 from framecue.types import IndexedVideo, Skipped
 
 OnProgress = Callable[[BuildProgress], None]
@@ -55,7 +57,7 @@ class IndexWriter:
         """
         for key, columns in metadata.items():
             check_metadata(columns, key)
-        with self._index.writing():
+        with self._writing():
             settings = self._settings()
             scope = settings.sources.with_added(starts)
             found = scan(starts, scope)
@@ -63,7 +65,7 @@ class IndexWriter:
             self._save(replace(settings, sources=scope))
 
             def is_elsewhere(video: IndexedVideo) -> bool:
-                return scope.holds(video.path) and _is_as_indexed(video)
+                return scope.holds(video.path) and is_as_indexed(video)
 
             plan = self._plan(found, is_elsewhere)
             return self._run(plan, found, metadata)
@@ -73,7 +75,7 @@ class IndexWriter:
         Raises:
             MomentIndexError: another writer is at work, or the disk is full.
         """
-        with self._index.writing():
+        with self._writing():
             settings = self._settings()
             sources = settings.sources
             found = scan([root for root in sources.roots if os.path.lexists(root)], sources)
@@ -86,11 +88,12 @@ class IndexWriter:
             return replace(summary, unreachable=tuple(unreachable))
 
     def remove(self, wanted: Sequence[Path]) -> int:
-        """
+        """When it returns, nothing of the removed videos is on disk any more (api.forget).
+
         Raises:
-            MomentIndexError: nothing of a source is in the index, or another writer is at work.
+            MomentIndexError: nothing of a source is in the index, another writer is at work, or the disk is full.
         """
-        with self._index.writing():
+        with self._writing():
             settings = self._settings()
             videos, copies = self._index.videos(), read_copies(self._index.path)
             known = [video.path for video in videos] + list(copies) + list(settings.sources.roots)
@@ -108,12 +111,20 @@ class IndexWriter:
                     size_bytes, mtime_ns = copy.stamp.size_bytes, copy.stamp.mtime_ns
                     moved[video.video_id] = replace(video, path=path, size_bytes=size_bytes, mtime_ns=mtime_ns)
                     del going[video.video_id]
+            call_for_purge(self._index.path)
             self._save(replace(settings, sources=settings.sources.with_removed(wanted)))
             self._index.move(moved)
             count = self._index.remove(going)
             owned = {video.path for video in moved.values()}
             write_copies(self._index.path, {path: copy for path, copy in left.items() if path not in owned})
             return count
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Holds the lock, and at the end forgets what is to be forgotten, also what a killed writer left of that."""
+        with self._index.writing():
+            yield
+            purge_if_due(self._index)
 
     def _plan(self, found: Scan, is_elsewhere: Callable[[IndexedVideo], bool]) -> Plan:
         return Plan(self._index.videos(), found.files, read_copies(self._index.path), is_elsewhere)
@@ -217,14 +228,6 @@ def _check_found(starts: Sequence[Path], found: Scan) -> None:
                 f"Folder {start} holds no file with a video ending (.mp4, .avi, .mkv, .webm, ...) at any depth; "
                 "check the path, or name the files themselves."
             )
-
-
-def _is_as_indexed(video: IndexedVideo) -> bool:
-    try:
-        status = video.path.stat()
-    except OSError:
-        return False
-    return Stamp(status.st_size, status.st_mtime_ns) == Stamp(video.size_bytes, video.mtime_ns)
 
 
 def _is_under_any(path: Path, folders: Iterable[Path]) -> bool:

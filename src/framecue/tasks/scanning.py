@@ -8,7 +8,7 @@ from pathlib import Path
 from framecue.errors import DatasetError
 from framecue.search.table import TABLE_FOLDER
 from framecue.tasks.indexing import Stamp
-from framecue.types import Skipped
+from framecue.types import IndexedVideo, Skipped
 from framecue.video.files import has_video_extension
 
 
@@ -82,6 +82,15 @@ def absolute(sources: Iterable[str | Path]) -> list[Path]:
             raise DatasetError(f"Source {text!r:.80} cannot be a path; check it.")
         found[Path(os.path.abspath(text))] = None
     return list(found)
+
+
+def is_as_indexed(video: IndexedVideo) -> bool:
+    """Whether its file is where it was indexed, with the same size and time."""
+    try:
+        status = video.path.stat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (video.size_bytes, video.mtime_ns)
 
 
 def scan(starts: Sequence[Path], sources: Sources) -> Scan:
