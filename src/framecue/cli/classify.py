@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from framecue.cli.common import exit_for_skipped, names_asked, print_json, printable
+from framecue.cli.common import Exclude, Include, exit_for_skipped, folder_rules, names_asked, print_json, printable
 
 if TYPE_CHECKING:
     from framecue.types import Classification
@@ -26,6 +26,8 @@ def classify(
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Labels to show for each video.")] = 5,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    exclude: Exclude = None,
+    include: Include = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Say which action a video shows.
@@ -33,13 +35,16 @@ def classify(
     With --labels alone nothing is trained: frozen CLIP and handcrafted prompts. With --adapter its own classes are
     asked, or any --labels given beside it; a video of none of its own classes is said to be "none of these", where the
     validation videos could tell. Unreadable files are listed and the rest go on (exit code 3).
+
+    Folders are looked through at any depth. Hidden files, and folders that systems make for themselves (@eaDir,
+    #recycle, $RECYCLE.BIN, ...), are passed over. Links are followed, and a file is taken once.
     """
     from framecue.api import load
     from framecue.features.sources import expand_sources
     from framecue.types import Skipped
 
     names = names_asked(labels, adapter)
-    paths = expand_sources(files)
+    paths = expand_sources(files, folder_rules(exclude, include))
     predictor = load(adapter, backbone=backbone, device=device)
     answers: list[Classification] = []
     skipped: list[Skipped] = []

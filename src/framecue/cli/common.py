@@ -6,13 +6,31 @@ import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
+
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="GLOB",
+        help="Leave out files and folders of this name, or path below the named folder; may be repeated.",
+    ),
+]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--include",
+        metavar="GLOB",
+        help="Take in what is excluded or passed over (hidden, trash, @eaDir, ...) otherwise; may be repeated.",
+    ),
+]
 
 if TYPE_CHECKING:
     from framecue.features.extract import ExtractionProgress
     from framecue.types import Skipped
+    from framecue.video.files import FolderRules
 
 DEFAULT_BACKBONE = "openai/clip-vit-base-patch16"
 EXIT_SKIPPED = 3
@@ -48,6 +66,17 @@ def names_asked(labels: str | None, adapter: str | None) -> list[str] | None:
     if not names and adapter is None:
         raise UsageError("Nothing to choose from; give --labels 'walking, running' or --adapter DIR.")
     return names
+
+
+def folder_rules(exclude: Sequence[str] | None, include: Sequence[str] | None) -> "FolderRules":
+    """What `--exclude` and `--include` say.
+
+    Raises:
+        UsageError: a pattern is empty.
+    """
+    from framecue.video.files import FolderRules
+
+    return FolderRules(tuple(exclude or ()), tuple(include or ()))
 
 
 def note(line: str) -> None:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from framecue.cli.common import clock, exit_for_skipped, names_asked, note, printable, progress_bars
+from framecue.cli.common import (
+    Exclude,
+    Include,
+    clock,
+    exit_for_skipped,
+    folder_rules,
+    names_asked,
+    note,
+    printable,
+    progress_bars,
+)
 
 if TYPE_CHECKING:
     from framecue.types import AnnotatedVideo, Localization, ScoredSegment
@@ -52,6 +62,8 @@ def localize(
             help="Hub id, folder, file or 'tiny'. [default: the adapter's, else openai/clip-vit-base-patch16]"
         ),
     ] = None,
+    exclude: Exclude = None,
+    include: Include = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Find named actions in long videos.
@@ -60,6 +72,9 @@ def localize(
     changes. With --adapter its own classes are looked for, or any --labels given beside it. A video without the named
     actions yields none. Memory does not grow with a video's length. Unreadable files are listed and the rest go on
     (exit code 3).
+
+    Folders are looked through at any depth. Hidden files, and folders that systems make for themselves (@eaDir,
+    #recycle, $RECYCLE.BIN, ...), are passed over. Links are followed, and a file is taken once.
     """
     from dataclasses import replace
 
@@ -76,7 +91,7 @@ def localize(
     names = names_asked(labels, adapter)
     if form == "table" and out is not None:
         raise UsageError("A table is for reading, not for files; give --format beside --out.")
-    paths = expand_sources(files)
+    paths = expand_sources(files, folder_rules(exclude, include))
     if form in ("vtt", "srt") and len(paths) > 1 and out is None:
         raise UsageError(f"{form} is one file for each video, and there are {len(paths)}; give --out FOLDER.")
     if form != "table" and out is not None:

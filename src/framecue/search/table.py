@@ -26,8 +26,9 @@ from framecue.search.rows import (
     table_schema,
 )
 from framecue.search.trouble import damaged, table_errors
+from framecue.video.files import INDEX_TABLE
 
-TABLE_FOLDER = "moments.lance"
+TABLE_FOLDER = INDEX_TABLE
 
 _ROWS_PER_FRAGMENT = 65536
 """Compaction rewrites incomplete fragments: enough rows to be few files, few enough to be cheap."""
