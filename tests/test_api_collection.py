@@ -9,8 +9,10 @@ import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 
+import lance
 import numpy as np
 import pytest
+from lance.file import LanceFileReader
 from PIL import Image
 
 from framecue.api import index_run
@@ -30,7 +32,7 @@ from framecue.features.extract import extract, make_maker
 from framecue.features.store import FeatureStore
 from framecue.models.adapter import make_card, save_adapter
 from framecue.models.builders import build_model
-from framecue.search import Filter
+from framecue.search import Filter, MomentIndex
 from framecue.tasks.moments import MomentEncoder
 from framecue.video.writer import write_video
 
@@ -263,6 +265,74 @@ def test_a_single_file_that_was_added_may_be_deleted(collection, videos):
     summary = collection.refresh()
     assert (summary.removed, summary.unreachable) == (1, ())
     assert collection.roots == (videos / "blue.mp4",)
+
+
+def rows_on_disk(collection):
+    """Paths in all data files of the table, those of rows that are marked as deleted too; read with Lance itself."""
+    files = (collection.folder / "moments.lance" / "data").glob("*.lance")
+    return {
+        path for file in files for path in LanceFileReader(str(file)).read_all().to_table().column("path").to_pylist()
+    }
+
+
+def test_what_is_removed_is_on_disk_no_more(collection, videos):
+    collection.add([videos], metadata={"red": {"place": "a secret place"}})
+    os.utime(videos / "blue.mp4", ns=(1, 1))
+    collection.refresh()
+    shutil.copy(videos / "red.mp4", videos / "sub" / "copy of red.mp4")
+    collection.refresh()
+    (collection.folder / ".left.tmp").write_text("by a writer that was killed")
+    (collection.folder / "progress.json").write_text(json.dumps({"current": str(videos / "red.mp4")}))
+    going = next(video for video in collection.index.videos() if video.path.name == "red.mp4")
+    assert str(going.path) in rows_on_disk(collection)
+    assert collection.remove([videos / "red.mp4", videos / "sub" / "copy of red.mp4"]) == 1
+    table = lance.dataset(str(collection.folder / "moments.lance"))
+    assert len(table.versions()) == 1
+    assert rows_on_disk(collection) == {None, *(str(video.path) for video in collection.index.videos())}
+    raw = b"".join(file.read_bytes() for file in collection.folder.rglob("*") if file.is_file())
+    assert going.video_id.encode() not in raw
+    assert b"secret place" not in raw
+    for file in ("copies.json", "progress.json", ".left.tmp", "purge.due"):
+        assert not (collection.folder / file).exists() or b"red" not in (collection.folder / file).read_bytes(), file
+    told = json.loads((collection.folder / "collection.json").read_text())
+    assert str(videos / "red.mp4") in told["sources"]["excluded"], "which keeps it out"
+
+
+def test_a_former_path_of_a_video_that_stays_as_a_copy_is_forgotten(collection, videos):
+    shutil.copy(videos / "red.mp4", videos / "twin.mp4")
+    collection.add([videos])
+    owner = next(video.path for video in collection.index.videos() if video.path.name in ("red.mp4", "twin.mp4"))
+    assert collection.remove([owner]) == 0
+    assert len(collection.index.videos()) == 3
+    assert str(owner) not in rows_on_disk(collection)
+
+
+def test_a_removal_that_was_cut_short_is_finished_by_the_next_writer(collection, videos, monkeypatch):
+    collection.add([videos])
+    with monkeypatch.context() as full:
+        full.setattr(MomentIndex, "purge", lambda index: (_ for _ in ()).throw(MomentIndexError("the disk is full")))
+        with pytest.raises(MomentIndexError, match="disk is full"):
+            collection.remove([videos / "red.mp4"])
+    assert names_of(collection) == ["blue.mp4", "red then blue.mp4"]
+    assert str(videos / "red.mp4") in rows_on_disk(collection)
+    assert (collection.folder / "purge.due").exists()
+    collection.refresh()
+    assert str(videos / "red.mp4") not in rows_on_disk(collection)
+    assert not (collection.folder / "purge.due").exists()
+
+
+def test_rewrites_of_one_file_leave_an_index_as_small_as_a_fresh_one(collection, videos, tmp_path, tiny_backbone):
+    collection.add([videos])
+    for step in range(8):
+        write(videos / "red.mp4", "red" if step % 2 else "blue", seconds=4 + step / 4)
+        assert collection.refresh().removed == 1
+    fresh = open_index(tmp_path / "fresh", backbone=tiny_backbone, create=True)
+    fresh.add([videos])
+    sizes = [
+        sum(file.stat().st_size for file in one.folder.rglob("*") if file.is_file()) for one in (collection, fresh)
+    ]
+    assert sizes[0] <= 3 * sizes[1]
+    assert len(lance.dataset(str(collection.folder / "moments.lance")).versions()) <= 8
 
 
 def test_what_was_removed_stays_out_until_it_is_added_again(collection, videos):

@@ -134,6 +134,17 @@ def test_filters(index, clips):
     assert nothing == 'Nothing here matches "a shape": no video passes the filters.\n'
 
 
+def test_nothing_is_cut_from_a_file_that_changed_since_it_was_indexed(clips, tmp_path):
+    video = tmp_path / "videos" / "a.mp4"
+    write_video(video, first(clips)[1].frames, FPS)
+    open_index(tmp_path / "index", backbone="tiny", device="cpu", create=True).add([video])
+    write_video(video, first(clips)[1].frames[:12], FPS)
+    result = search(tmp_path / "index", "a shape", "--clips", tmp_path / "cut", "--thumbnails", tmp_path / "cut")
+    assert result.exit_code == 3
+    assert f"{video}: the file changed since it was indexed; run: framecue index refresh" in result.stderr
+    assert not (tmp_path / "cut").exists()
+
+
 def test_clips_and_thumbnails_have_safe_names(index, clips, tmp_path):
     cut, pictures = tmp_path / "cut", tmp_path / "pictures"
     result = search(index, "a shape", "--clips", cut, "--thumbnails", pictures, "--json")

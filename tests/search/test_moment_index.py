@@ -66,7 +66,7 @@ def test_search_finds_what_a_naive_comparison_finds(index: MomentIndex) -> None:
         assert_finds(index, items[: start + 6])  # one reader, brought up to date commit by commit
     assert_finds(MomentIndex.open(index.path), items)
     assert_finds(MomentIndex.open(index.path, settings=IndexSettings(memory_bytes=0)), items)  # read for each query
-    index.optimize()
+    index.purge()
     assert_finds(index, items)
     assert_finds(MomentIndex.open(index.path), items)
 
@@ -144,7 +144,7 @@ def test_an_empty_index_answers(index: MomentIndex) -> None:
     assert index.remove(["a"]) == 0
     index.add([])
     index.rebuild()
-    index.optimize()
+    index.purge()
     status = index.status()
     assert (status.num_videos, status.total_seconds, status.neighbours, status.recall_at_10) == (0, 0.0, "exact", None)
 
@@ -362,7 +362,7 @@ def test_many_small_commits_are_tidied_up(index: MomentIndex) -> None:
     assert_finds(index, items)
     pieces = lance.dataset(str(index.path / "moments.lance")).get_fragments()
     assert len(pieces) <= 40
-    index.optimize()
+    index.purge()
     assert len(lance.dataset(str(index.path / "moments.lance")).get_fragments()) == 1
     assert_finds(index, items)
 

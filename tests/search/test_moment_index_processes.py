@@ -108,7 +108,7 @@ def groups_in(index: MomentIndex) -> set[int]:
 
 
 def test_a_second_writer_is_refused_and_told_who_the_first_is(index: MomentIndex, holder: Worker) -> None:
-    for write in (lambda: index.add([make_video(0)]), lambda: index.remove(["a"]), index.rebuild, index.optimize):
+    for write in (lambda: index.add([make_video(0)]), lambda: index.remove(["a"]), index.rebuild, index.purge):
         with pytest.raises(MomentIndexError, match="one writer at a time") as error:
             write()
         message = str(error.value)
@@ -215,7 +215,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_commits(index: MomentIndex, 
         assert hit.video.video_id == item.video.video_id
     with index.writing():
         index.add([make_video(100 * 99 + k) for k in range(GROUP)])
-    index.optimize()
+    index.purge()
     assert groups_in(index) == there | {99}
     assert groups_in(MomentIndex.open(index.path, settings=SMALL)) == there | {99}
     named = {

@@ -250,8 +250,8 @@ class AgainstADictionary(RuleBasedStateMachine):
         self.index.rebuild()
 
     @rule()
-    def optimize(self) -> None:
-        self.index.optimize()
+    def purge(self) -> None:
+        self.index.purge()
 
     @rule(seed=st.integers(0, 40))
     def ask(self, seed: int) -> None:

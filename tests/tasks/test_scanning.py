@@ -1,4 +1,4 @@
-"""What belongs to an index, and which files of it are there; links lead nowhere else."""
+"""What belongs to an index, and which files of it are there."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from framecue.errors import DatasetError
 from framecue.tasks.scanning import Sources, absolute, scan
+from framecue.video.files import FolderRules
 
 
 def touch(*paths):
@@ -59,27 +60,64 @@ def test_exclusions_are_not_looked_into(tmp_path):
     assert found(tmp_path, *sources.roots, sources=sources)[0] == ["a.mp4", "sub/in/d.mp4"]
 
 
-def test_links_are_followed_only_to_what_is_indexed(tmp_path):
+def test_links_are_followed_and_each_file_is_there_once(tmp_path):
     inside, outside = tmp_path / "in", tmp_path / "out"
-    touch(inside / "a.mp4", outside / "secret.mp4", outside / "more" / "secret2.mp4")
+    touch(inside / "a.mp4", outside / "b.mp4", outside / "more" / "c.mp4", tmp_path / "d.mp4")
     (inside / "to a.mp4").symlink_to(inside / "a.mp4")
-    (inside / "leak.mp4").symlink_to(outside / "secret.mp4")
-    (inside / "leak folder").symlink_to(outside)
+    (inside / "0 also to a.mp4").symlink_to(inside / "a.mp4")
+    (inside / "to b.mp4").symlink_to(outside / "b.mp4")
+    (inside / "to d.mp4").symlink_to(tmp_path / "d.mp4")
+    (inside / "to d too.mp4").symlink_to(inside / "to d.mp4")
+    (inside / "folder").symlink_to(outside)
     (inside / "dead.mp4").symlink_to(tmp_path / "nothing")
     names, result = found(inside)
-    assert names == ["a.mp4", "to a.mp4"]
+    assert names == ["a.mp4", "folder/b.mp4", "folder/more/c.mp4", "to d too.mp4"]
     told = {item.path.name: item.reason for item in result.skipped}
-    assert told.keys() == {"leak.mp4", "leak folder", "dead.mp4"}
-    assert told["leak.mp4"] == (
-        f"it is a link to {outside / 'secret.mp4'}, outside of what is indexed; add that itself, or copy it here"
+    assert told == {"dead.mp4": f"it is a link to {tmp_path / 'nothing'}, which is not there"}
+
+
+def test_a_file_is_there_once_in_several_roots(tmp_path):
+    touch(tmp_path / "a" / "x.mp4", tmp_path / "b" / "y.mp4")
+    (tmp_path / "a" / "to y.mp4").symlink_to(tmp_path / "b" / "y.mp4")
+    (tmp_path / "a" / "b").symlink_to(tmp_path / "b")
+    assert found(tmp_path, tmp_path / "a", tmp_path / "b")[0] == ["a/x.mp4", "b/y.mp4"]
+
+
+def test_what_is_no_file_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "device.mp4").symlink_to("/dev/zero")
+    names, result = found(tmp_path)
+    assert names == []
+    assert {item.path.name: item.reason for item in result.skipped} == dict.fromkeys(
+        ("pipe.mp4", "device.mp4"), "it is no regular file, but a pipe or a device"
     )
-    assert "which is not there" in told["dead.mp4"]
 
 
-def test_a_folder_beside_a_root_that_begins_with_its_name_is_outside(tmp_path):
-    touch(tmp_path / "cams" / "a.mp4", tmp_path / "cams2" / "b.mp4")
-    (tmp_path / "cams" / "link.mp4").symlink_to(tmp_path / "cams2" / "b.mp4")
-    assert found(tmp_path / "cams")[0] == ["a.mp4"]
+def test_rules_are_those_of_the_nearest_root():
+    a, b = Path("/a"), Path("/a/b")
+    rules = FolderRules(exclude=("draft*", "b/old"))
+    sources = Sources().with_added([a], rules)
+    assert sources.holds(a / "b" / "x.mp4")
+    assert not sources.holds(a / "b" / "draft.mp4")
+    assert not sources.holds(a / "drafts" / "x.mp4")
+    assert not sources.holds(a / "b" / "old" / "x.mp4")
+    assert not sources.holds(a / "#recycle" / "x.mp4")
+    assert sources.with_added([a]) == sources, "they are kept until others are given"
+    assert sources.with_added([a], FolderRules()) == Sources((a,))
+    deeper = sources.with_added([b], FolderRules(include=("#recycle",)))
+    assert deeper.roots == (a, b)
+    assert deeper.holds(b / "draft.mp4")
+    assert deeper.holds(b / "#recycle" / "x.mp4")
+    assert not deeper.holds(a / "draft.mp4")
+    assert deeper.with_added([a], FolderRules()) == Sources((a,))
+    assert deeper.with_removed([b]).rules == {a: rules}
+    excluded = sources.with_added([a / "drafts"])
+    assert excluded.roots == (a, a / "drafts"), "a root of its own, which it can only be outside of the rules"
+    assert excluded.holds(a / "drafts" / "x.mp4")
+    around = Sources().with_added([b], rules).with_added([a])
+    assert set(around.roots) == {a, b}
+    assert not around.holds(b / "draft.mp4")
+    assert around.holds(a / "draft.mp4")
 
 
 def test_a_root_may_be_a_link_itself(tmp_path):

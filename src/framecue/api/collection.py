@@ -30,6 +30,7 @@ from framecue.tasks.moments import HOP_SECONDS, WINDOW_SECONDS, check_windows
 from framecue.tasks.scanning import absolute
 from framecue.tasks.searching import find_moments
 from framecue.types import MetadataValue, ScoreCurves, SearchResult
+from framecue.video.files import FolderRules
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class CollectionStatus:
     Attributes:
         roots: files and folders that were added.
         excluded: taken out again, though under a root.
+        rules: what is excluded and included below a root, where that was said.
         backbone, adapter: that made the vectors; adapter "" without one.
         building: a writer at work now, in this process or another.
     """
@@ -46,6 +48,7 @@ class CollectionStatus:
     index: IndexStatus
     roots: Sequence[Path]
     excluded: Sequence[Path]
+    rules: Mapping[Path, FolderRules]
     backbone: str
     adapter: str
     window_seconds: float
@@ -192,6 +195,7 @@ class Collection:
         sources: Iterable[str | Path],
         *,
         metadata: Mapping[str, Mapping[str, MetadataValue]] | Mapping[Path, Mapping[str, MetadataValue]] | None = None,
+        rules: FolderRules | None = None,
         on_progress: OnProgress | None = None,
         stop: threading.Event | None = None,
     ) -> IndexSummary:
@@ -203,15 +207,17 @@ class Collection:
 
         Args:
             metadata: columns by path, or by file name with or without its ending where that names one file alone.
+            rules: patterns of what is excluded in the sources, and included all the same; kept with them, so that a
+                refresh uses them again, until others are given. None = those kept, or none.
             on_progress: called from the threads that read, never two at a time.
             stop: set it in another thread to end early, with the summary of what was done.
 
         Raises:
-            DatasetError: a source is not there, or a folder without any video.
+            DatasetError: a source is not there, or a folder without any video that is not excluded.
             MomentIndexError: another writer is at work, or the disk is full; what was committed is kept.
         """
         columns = {str(key): dict(value) for key, value in (metadata or {}).items()}
-        return self._writer(on_progress, stop).add(_starts(sources), columns)
+        return self._writer(on_progress, stop).add(_starts(sources), columns, rules)
 
     def refresh(self, *, on_progress: OnProgress | None = None, stop: threading.Event | None = None) -> IndexSummary:
         """Look at all roots again: new, changed and moved files as in `add`, and deleted ones are dropped.
@@ -227,11 +233,13 @@ class Collection:
     def remove(self, sources: Iterable[str | Path]) -> int:
         """Take out files and folders; says how many videos went. Their files are not touched.
 
-        They stay out when a folder around them is refreshed, until they are added again. A video of which a copy lies
+        When it returns, nothing of them is left in any version or file of the index folder, but for their paths where
+        they stay out when a folder around them is refreshed, until they are added again. A video of which a copy lies
         elsewhere in the index stays, under that path.
 
         Raises:
-            MomentIndexError: nothing of a source is in the index, or another writer is at work.
+            MomentIndexError: nothing of a source is in the index, another writer is at work, or the disk is full: then
+                they are in no answer any more, and the next writer clears what is left.
         """
         return self._writer(None, None).remove(_starts(sources))
 
@@ -242,6 +250,7 @@ class Collection:
             index=self.index.status(),
             roots=settings.sources.roots,
             excluded=settings.sources.excluded,
+            rules=settings.sources.rules,
             backbone=settings.backbone,
             adapter=settings.adapter,
             window_seconds=settings.window_seconds,

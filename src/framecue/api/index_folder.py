@@ -4,14 +4,17 @@ collection.json   backbone, adapter, windows, roots
 adapter/          the adapter's two files, where there is one
 copies.json       files with the content of an indexed video, so that they are not read again
 progress.json     while a writer is at work (api.progress)
+cache/            pictures and moments that the service made; each file's name begins with the id of its video and a dot
+purge.due         from the removal of videos until all traces of them are cleared (api.forget)
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +25,12 @@ from framecue.search import MomentIndex
 from framecue.search.table import TABLE_FOLDER
 from framecue.tasks.indexing import KnownCopy, Stamp
 from framecue.tasks.scanning import Sources
+from framecue.video.files import FolderRules
 
-SETTINGS, COPIES, ADAPTER = "collection.json", "copies.json", "adapter"
+SETTINGS, COPIES, ADAPTER, CACHE = "collection.json", "copies.json", "adapter", "cache"
+_FORMAT_VERSION = 2
+CACHED_FILE = re.compile(r"([0-9a-f]{64})\.[0-9a-f]{64}\..*")
+"""Name of a file in the cache; the first group is the id of its video."""
 _LEFT_BY_A_KILLED_START = {ADAPTER, TABLE_FOLDER, "writer.lock", "neighbours"}
 _SAYS_NOTHING_OF_VECTORS = {
     "metrics",
@@ -87,8 +94,12 @@ def check_new_folder(folder: Path) -> None:
 
 
 def write_settings(folder: Path, settings: CollectionSettings) -> None:
-    sources = {name: [os.fspath(path) for path in paths] for name, paths in asdict(settings.sources).items()}
-    told = {**asdict(settings), "format_version": 1, "sources": sources}
+    sources = {
+        "roots": [os.fspath(root) for root in settings.sources.roots],
+        "excluded": [os.fspath(path) for path in settings.sources.excluded],
+        "rules": {os.fspath(root): asdict(rules) for root, rules in settings.sources.rules.items()},
+    }
+    told = {**asdict(replace(settings, sources=Sources())), "format_version": _FORMAT_VERSION, "sources": sources}
     # All but ASCII is escaped: paths may hold bytes that are no UTF-8.
     write_text(folder / SETTINGS, json.dumps(told, indent=2) + "\n")
 
@@ -104,12 +115,20 @@ def read_settings(folder: Path) -> CollectionSettings:
         )
     try:
         told = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        if told["format_version"] != 1:
+        if told["format_version"] != _FORMAT_VERSION:
             raise MomentIndexError(
-                f"Moment index {folder} has settings of format {told['format_version']!r:.20}, this framecue reads 1; "
+                f"Moment index {folder} has settings of format {told['format_version']!r:.20}, this framecue reads "
+                f"{_FORMAT_VERSION}; "
                 "use the framecue that wrote it."
             )
-        sources = Sources(*(tuple(map(Path, told["sources"][name])) for name in ("roots", "excluded")))
+        sources = Sources(
+            tuple(map(Path, told["sources"]["roots"])),
+            tuple(map(Path, told["sources"]["excluded"])),
+            {
+                Path(root): FolderRules(tuple(rules["exclude"]), tuple(rules["include"]))
+                for root, rules in told["sources"]["rules"].items()
+            },
+        )
         return CollectionSettings(
             str(told["backbone"]),
             str(told["adapter"]),

@@ -8,11 +8,14 @@ import typer
 from framecue.cli.common import (
     LABELS_FILE_HELP,
     LABELS_HELP,
+    Exclude,
+    Include,
     Retry,
     Stream,
     Strict,
     decoding_asked,
     exit_for_skipped,
+    folder_rules,
     names_asked,
     note_files,
     print_json,
@@ -42,6 +45,8 @@ def classify(
     strict: Strict = False,
     retry: Retry = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    exclude: Exclude = None,
+    include: Include = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Say which action a video shows.
@@ -49,13 +54,16 @@ def classify(
     With names alone nothing is trained: frozen CLIP and handcrafted prompts. With --adapter its own classes are
     asked, or any names given beside it; a video of none of its own classes is said to be "none of these", where the
     validation videos could tell. Unreadable files are listed and the rest go on (exit code 3).
+
+    Folders are looked through at any depth. Hidden files, and folders that systems make for themselves (@eaDir,
+    #recycle, $RECYCLE.BIN, ...), are passed over. Links are followed, and a file is taken once.
     """
     from framecue.api import load
     from framecue.features.sources import expand_sources
     from framecue.types import Noted, Skipped
 
     names = names_asked(labels, labels_file, adapter)
-    paths = expand_sources(files)
+    paths = expand_sources(files, folder_rules(exclude, include))
     predictor = load(adapter, backbone=backbone, device=device, decoding=decoding_asked(stream, strict, retry))
     answers: list[Classification] = []
     skipped: list[Skipped] = []

@@ -13,9 +13,27 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="GLOB",
+        help="Leave out files and folders of this name, or path below the named folder; may be repeated.",
+    ),
+]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--include",
+        metavar="GLOB",
+        help="Take in what is excluded or passed over (hidden, trash, @eaDir, ...) otherwise; may be repeated.",
+    ),
+]
+
 if TYPE_CHECKING:
     from framecue.features.extract import ExtractionProgress
     from framecue.types import Noted, Skipped
+    from framecue.video.files import FolderRules
     from framecue.video.source import Decoding
 
 DEFAULT_BACKBONE = "openai/clip-vit-base-patch16"
@@ -105,6 +123,17 @@ def note_files(noted: "Iterable[Noted]") -> None:
     """What a user should know of files that were read, a line each on standard error."""
     for item in noted:
         note(f"{item.path}: {item.sentence}")
+
+
+def folder_rules(exclude: Sequence[str] | None, include: Sequence[str] | None) -> "FolderRules":
+    """What `--exclude` and `--include` say.
+
+    Raises:
+        UsageError: a pattern is empty.
+    """
+    from framecue.video.files import FolderRules
+
+    return FolderRules(tuple(exclude or ()), tuple(include or ()))
 
 
 def note(line: str) -> None:

@@ -7,11 +7,14 @@ import typer
 
 from framecue.cli.common import (
     DEFAULT_BACKBONE,
+    Exclude,
+    Include,
     Retry,
     Stream,
     Strict,
     decoding_asked,
     exit_for_skipped,
+    folder_rules,
     note_files,
     notes_json,
     print_json,
@@ -40,18 +43,23 @@ def extract(
     strict: Strict = False,
     retry: Retry = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N; auto takes a GPU if any.")] = "auto",
+    exclude: Exclude = None,
+    include: Include = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output.")] = False,
 ) -> None:
     """Store the frame features of videos.
 
     What is stored already is skipped, so that the same command goes on after an interruption. Files that cannot be
     read are listed with reasons, and the exit code is then 3.
+
+    Folders are looked through at any depth. Hidden files, and folders that systems make for themselves (@eaDir,
+    #recycle, $RECYCLE.BIN, ...), are passed over. Links are followed, and a file is taken once.
     """
     from framecue.features.sources import expand_sources
     from framecue.video.sampling import parse_sampling
 
     parse_sampling(sampling)
-    paths = expand_sources(sources)
+    paths = expand_sources(sources, folder_rules(exclude, include))
 
     from framecue.backbone import load_backbone
     from framecue.features.extract import extract as extract_features

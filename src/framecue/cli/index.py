@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from framecue.cli.common import clock, exit_for_skipped, note, print_json, printable, progress_bars, skipped_json
+from framecue.cli.common import (
+    Exclude,
+    Include,
+    clock,
+    exit_for_skipped,
+    folder_rules,
+    note,
+    print_json,
+    printable,
+    progress_bars,
+    skipped_json,
+)
 
 if TYPE_CHECKING:
     from framecue.api.collection import CollectionStatus
@@ -63,6 +74,8 @@ def add(
         Path | None,
         typer.Option(metavar="DIR", help="Frame features of `framecue extract`: what is in it is not decoded again."),
     ] = None,
+    exclude: Exclude = None,
+    include: Include = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -71,14 +84,20 @@ def add(
     The same command goes on after an interruption: unchanged files are passed over, moved ones are known by their
     content, changed ones are read again. An index remembers its adapter, backbone and windows; they need not be said
     twice. Files that cannot be read are listed with reasons, and the exit code is then 3.
+
+    Hidden files, and folders that systems make for themselves (@eaDir, #recycle, $RECYCLE.BIN, ...), are passed over.
+    What --exclude and --include say is kept with the sources and used by each refresh; said again, it replaces that.
+    Links are followed, and a file is taken once; a page plays only what lies in the folders that were added.
     """
     from framecue.api.collection import open_index
     from framecue.api.index_folder import has_collection
     from framecue.datasets.video_metadata import read_metadata
     from framecue.features.sources import expand_sources
+    from framecue.video.files import DEFAULT
 
+    rules = folder_rules(exclude, include) if exclude or include else None
     if not has_collection(index):
-        expand_sources(sources)  # a mistyped path makes no index
+        expand_sources(sources, rules or DEFAULT)  # a mistyped path makes no index
     columns = read_metadata(metadata) if metadata else {}
     collection = open_index(
         index,
@@ -91,7 +110,7 @@ def add(
         store=store,
     )
     with _progress() as on_progress:
-        summary = collection.add(sources, metadata=columns, on_progress=on_progress)
+        summary = collection.add(sources, metadata=columns, rules=rules, on_progress=on_progress)
     _give(summary, index, json=json)
 
 
@@ -103,7 +122,8 @@ def remove(
 ) -> None:
     """Take videos out of the index; their files are not touched.
 
-    They stay out when a folder around them is refreshed, until they are added again.
+    Nothing of them is left in any version or file of the index, but for their paths where they lie in a folder that was
+    added: they stay out when a folder around them is refreshed, until they are added again.
     """
     from framecue.api.collection import open_index
 
@@ -205,6 +225,10 @@ def _status_json(found: "CollectionStatus") -> dict[str, Any]:
         "hop_seconds": found.hop_seconds,
         "roots": [str(root) for root in found.roots],
         "excluded": [str(path) for path in found.excluded],
+        "rules": {
+            str(root): {"exclude": list(rules.exclude), "include": list(rules.include)}
+            for root, rules in found.rules.items()
+        },
         "metadata_columns": dict(held.metadata_columns),
         "building": None
         if building is None
@@ -221,6 +245,8 @@ def _status_json(found: "CollectionStatus") -> dict[str, Any]:
 
 
 def _status_lines(found: "CollectionStatus") -> Iterator[tuple[str, str]]:
+    from framecue.video.files import DEFAULT
+
     held, building = found.index, found.building
     yield "index", str(held.path)
     yield "videos", f"{held.num_videos} ({clock(held.total_seconds)})"
@@ -233,7 +259,9 @@ def _status_lines(found: "CollectionStatus") -> Iterator[tuple[str, str]]:
     if held.metadata_columns:
         yield "metadata", ", ".join(f"{name} ({kind})" for name, kind in held.metadata_columns.items())
     for root in found.roots:
-        yield "root", str(root) if root.exists() else f"{root} (not there now)"
+        rules = found.rules.get(root, DEFAULT)
+        said = [f" --exclude {text!r}" for text in rules.exclude] + [f" --include {text!r}" for text in rules.include]
+        yield "root", f"{root}{'' if root.exists() else ' (not there now)'}{''.join(said)}"
     for path in found.excluded:
         yield "left out", str(path)
     if building is not None:

@@ -11,11 +11,14 @@ import typer
 from framecue.cli.common import (
     LABELS_FILE_HELP,
     LABELS_HELP,
+    Exclude,
+    Include,
     Retry,
     Stream,
     Strict,
     decoding_asked,
     exit_for_skipped,
+    folder_rules,
     names_asked,
     note,
     note_files,
@@ -66,6 +69,8 @@ def localize(
     stream: Stream = None,
     strict: Strict = False,
     retry: Retry = False,
+    exclude: Exclude = None,
+    include: Include = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Find named actions in long videos.
@@ -74,6 +79,9 @@ def localize(
     changes. With --adapter its own classes are looked for, or any names given beside it. A video without the named
     actions yields none. Memory does not grow with a video's length. Subtitles and pictures are written as each video
     is done. Files that cannot be read, or written, are listed and the rest go on (exit code 3).
+
+    Folders are looked through at any depth. Hidden files, and folders that systems make for themselves (@eaDir,
+    #recycle, $RECYCLE.BIN, ...), are passed over. Links are followed, and a file is taken once.
     """
     from framecue.api import load
     from framecue.cli.localize_inputs import read_annotations, read_proposals
@@ -90,7 +98,7 @@ def localize(
     names = names_asked(labels, labels_file, adapter)
     if form == "table" and out is not None:
         raise UsageError("A table is for reading, not for files; give --format beside --out.")
-    paths = expand_sources(files)
+    paths = expand_sources(files, folder_rules(exclude, include))
     if form in ("vtt", "srt") and len(paths) > 1 and out is None:
         raise UsageError(f"{form} is one file for each video, and there are {len(paths)}; give --out FOLDER.")
     if form != "table" and out is not None:

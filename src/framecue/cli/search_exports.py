@@ -7,6 +7,7 @@ from pathlib import Path
 
 from framecue.errors import UsageError, VideoError
 from framecue.files import why_not_written, write_bytes
+from framecue.tasks.scanning import is_as_indexed
 from framecue.types import Moment, Skipped
 from framecue.video.cut import cut_video
 from framecue.video.thumbnail import thumbnail_jpeg
@@ -68,9 +69,21 @@ def safe_name(rank: int, moment: Moment) -> str:
 
 
 def _cut(moment: Moment, out: Path) -> None:
+    _check_unchanged(moment)
     cut_video(moment.video.path, out, moment.start_seconds, moment.end_seconds)
 
 
 def _picture(moment: Moment, out: Path) -> None:
+    _check_unchanged(moment)
     middle = (moment.start_seconds + moment.end_seconds) / 2
     write_bytes(out, thumbnail_jpeg(moment.video.path, middle))
+
+
+def _check_unchanged(moment: Moment) -> None:
+    """
+    Raises:
+        VideoError: its times are those of another content of the file.
+    """
+    path = moment.video.path
+    if path.exists() and not is_as_indexed(moment.video):
+        raise VideoError(f"{path}: the file changed since it was indexed; run: framecue index refresh")

@@ -16,7 +16,7 @@ class FileIndex:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._files: dict[str, Path | list[Path]] = {}
-        for path in find_videos(folder):
+        for path in find_videos(folder, each_link=True):
             for name in {path.stem, _normal(path.stem)}:
                 known = self._files.get(name)
                 if known is None:

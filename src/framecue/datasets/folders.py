@@ -6,14 +6,14 @@ from framecue.datasets.faults import Report, refuse
 from framecue.datasets.naming import ClassNames, part_name, shorten
 from framecue.errors import DatasetError
 from framecue.types import Record, Skipped
-from framecue.video.files import VIDEO_EXTENSIONS, find_videos, has_video_extension
+from framecue.video.files import DEFAULT, VIDEO_EXTENSIONS, find_videos, has_video_extension
 
 
 def read_folder(root: Path, *, report: Report = refuse) -> tuple[list[Record], list[Skipped]]:
     """Records of `root/CLASS/...` or `root/train|val|test/CLASS/...`; the second where such a folder holds folders.
 
-    Videos may lie at any depth below their class folder. Hidden files and files of other endings are passed over; class
-    folders without videos are returned as skipped.
+    Videos may lie at any depth below their class folder. Files of other endings are passed over, as is what nobody
+    means (`FolderRules`); class folders without videos are returned as skipped.
 
     Raises:
         DatasetError: no videos, (by the report) videos outside class folders, or part folders beside class folders.
@@ -71,7 +71,7 @@ def _report_loose_videos(folder: Path, report: Report) -> None:
 
 
 def _entries(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if DEFAULT.admits(path, folder))
 
 
 def _subfolders(folder: Path) -> list[Path]:

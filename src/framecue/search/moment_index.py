@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framecue.errors import MakerMismatchError, MomentIndexError
-from framecue.features.store_errors import heed_interrupt, retrying
+from framecue.features.store_errors import retrying
 from framecue.search.answers import Found, Hit, IndexSettings, IndexStatus, Level
 from framecue.search.binding import Binding, check_binding, mismatch
 from framecue.search.blocks import Candidates
@@ -38,8 +37,6 @@ from framecue.types import IndexedVideo, MetadataValue
 
 T = TypeVar("T")
 
-_KEEP_VERSIONS = timedelta(minutes=1)
-"""Old versions that a query may still be reading outlive tidying for so long."""
 _GROWTH_IN_BLOCK = 1.0
 """Stale fraction at which the neighbour structure is remade before a long `writing` block ends."""
 
@@ -130,7 +127,7 @@ class MomentIndex:
             old = _keys(snapshot.catalog, [item.video.video_id for item in items])
             rows = to_table(items, snapshot.view.dataset.schema)
             self._table.commit(snapshot.view, rows, replaced=old)
-            if self._table.is_scattered() or self._outgrown(_GROWTH_IN_BLOCK):
+            if self._table.is_untidy() or self._outgrown(_GROWTH_IN_BLOCK):
                 self._tidy(_GROWTH_IN_BLOCK)
 
     def move(self, videos: Mapping[str, IndexedVideo]) -> None:
@@ -288,14 +285,25 @@ class MomentIndex:
             with table_errors(self.path, "read"):
                 build(self._neighbours_folder, view, table_id=self._table.table_id, recall_target=target)
 
-    def optimize(self) -> None:
-        """Merges small pieces of the table and drops old versions."""
-        with self.writing():
-            self._table.compact(keep=timedelta(0))
+    def purge(self) -> None:
+        """Leaves nothing on disk, in any version or file, of videos that were removed, moved, annotated or replaced.
+
+        Raises:
+            MomentIndexError: another writer is at work, or the disk is full (what is removed stays out of all answers).
+        """
+        with self._lock.hold():
+            self._table.purge()
+            snapshot = self._reader.latest()
+            if snapshot.neighbours is not None and snapshot.neighbours.num_stale(snapshot.catalog.sorted_keys):
+                try:
+                    self.rebuild()
+                except MomentIndexError:
+                    drop_neighbours(self._neighbours_folder)
+                    raise
 
     def _tidy(self, stale_fraction: float) -> None:
-        if self._table.is_scattered():
-            self._table.compact(keep=_KEEP_VERSIONS)
+        if self._table.is_untidy():
+            self._table.tidy()
         if self._outgrown(stale_fraction):
             self.rebuild()
 
@@ -355,13 +363,9 @@ class MomentIndex:
         return queries
 
     def _reading(self, read: Callable[[Snapshot], T], level: Level | None = None) -> T:
+        """A writer may drop the version that is being read: the newest one is there, and is asked instead."""
         with table_errors(self.path, "read"):
-            try:
-                return read(self._reader.latest(level))
-            except (OSError, ValueError, RuntimeError) as error:
-                heed_interrupt(error)
-                # A writer may have dropped this version meanwhile; the newest is there.
-                return retrying(lambda: read(self._reader.latest(level)))
+            return retrying(lambda: read(self._reader.latest(level)))
 
 
 def _keys(catalog: Catalog, video_ids: Iterable[str]) -> list[int]:

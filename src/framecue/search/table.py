@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,17 @@ from framecue.search.rows import (
     table_schema,
 )
 from framecue.search.trouble import damaged, table_errors
+from framecue.video.files import INDEX_TABLE
 
-TABLE_FOLDER = "moments.lance"
+TABLE_FOLDER = INDEX_TABLE
 
 _ROWS_PER_FRAGMENT = 65536
 """Compaction rewrites incomplete fragments: enough rows to be few files, few enough to be cheap."""
 _MAX_SMALL_PIECES = 32
+_MAX_DEAD_FRACTION = 0.2
+_MAX_VERSIONS = 32
+_LEAST_LIVE_BYTES = 4096
+"""Of a table with little in it or nothing: it is not tidied for the size of its versions alone."""
 _READ_AHEAD_BYTES = 64 * 2**20
 _ROWS_PER_BATCH = 16384
 _MAX_SOUGHT = 4096
@@ -160,13 +164,13 @@ class MomentTable:
             return cls(folder, retrying(lambda: lance.dataset(_uri(folder))))
 
     def latest(self, known: TableView | None = None) -> TableView:
-        """The newest committed version; only pieces that `known` does not have are read."""
-        with table_errors(self.folder, "read"):
-            if known is not None and known.dataset.latest_version == known.version:
-                return known
-            return retrying(lambda: self._read_view(known))
+        """The newest committed version; only pieces that `known` does not have are read.
 
-    def _read_view(self, known: TableView | None) -> TableView:
+        Raises:
+            OSError, ValueError, RuntimeError: it cannot be read, or a writer dropped it meanwhile for a newer one.
+        """
+        if known is not None and known.dataset.latest_version == known.version:
+            return known
         self._dataset = lance.dataset(_uri(self.folder))
         metadata = self._dataset.schema.metadata or {}
         if metadata.get(TABLE_KEY, b"").decode() != self.table_id:
@@ -194,22 +198,53 @@ class MomentTable:
             )
             self._dataset = lance.LanceDataset.commit(view.dataset, operation, read_version=view.version)
 
-    def is_scattered(self) -> bool:
-        """Whether commits left so many small pieces, or so many dead rows, that tidying pays."""
+    def is_untidy(self) -> bool:
+        """Whether tidying pays: many small pieces or dead rows, many versions, or more waste than what is alive."""
+        if self._is_scattered():
+            return True
+        folder = self.folder / TABLE_FOLDER
+        num_versions = sum(name.endswith(".manifest") for name in os.listdir(folder / "_versions"))
+        return num_versions > _MAX_VERSIONS or folder_bytes(folder) > 2 * self._live_bytes()
+
+    def _is_scattered(self) -> bool:
         pieces = self._dataset.get_fragments()
         small = sum(piece.physical_rows < _ROWS_PER_FRAGMENT // 2 for piece in pieces)
         dead = sum(piece.num_deletions for piece in pieces)
-        return small > _MAX_SMALL_PIECES or dead > 0.2 * sum(piece.physical_rows for piece in pieces) + 1000
+        return small > _MAX_SMALL_PIECES or dead > _MAX_DEAD_FRACTION * sum(piece.physical_rows for piece in pieces)
 
-    def compact(self, *, keep: timedelta) -> None:
-        """Merges the small pieces that commits leave, and drops versions older than `keep`. For the writer alone."""
-        with table_errors(self.folder, "compacted"):
-            dataset = lance.dataset(_uri(self.folder))
-            dataset.optimize.compact_files(
-                target_rows_per_fragment=_ROWS_PER_FRAGMENT, batch_size=_ROWS_PER_BATCH, num_threads=1
-            )
-            # The only writer is this one: what no version names was left behind by one that died.
-            lance.dataset(_uri(self.folder)).cleanup_old_versions(older_than=keep, delete_unverified=True)
+    def _live_bytes(self) -> int:
+        """Of the data files that the newest version names."""
+        files = [file for piece in self._dataset.get_fragments() for file in piece.data_files()]
+        return max(_LEAST_LIVE_BYTES, sum(file.file_size_bytes for file in files))
+
+    def tidy(self) -> None:
+        """Merges the small pieces that commits leave and drops all older versions. For the writer alone.
+
+        What it costs is bounded by what was written since the last time. A query that still reads an older version
+        fails, and is asked again of the newest.
+        """
+        with table_errors(self.folder, "tidied"):
+            if self._is_scattered():
+                self._compact()
+            self._drop_old_versions()
+
+    def purge(self) -> None:
+        """Leaves no row on disk that the newest version does not hold. For the writer alone."""
+        with table_errors(self.folder, "purged"):
+            self._compact(materialize_deletions_threshold=0.0)
+            self._drop_old_versions()
+
+    def _compact(self, **how: float) -> None:
+        self._dataset = lance.dataset(_uri(self.folder))
+        self._dataset.optimize.compact_files(
+            target_rows_per_fragment=_ROWS_PER_FRAGMENT, batch_size=_ROWS_PER_BATCH, num_threads=1, **how
+        )
+
+    def _drop_old_versions(self) -> None:
+        self._dataset = lance.dataset(_uri(self.folder))
+        # By number, not by age: clocks are set back. The only writer is this one: what no version names was left behind
+        # by one that died.
+        self._dataset.cleanup_old_versions(retain_versions=1, delete_unverified=True)
 
 
 def has_table(folder: Path) -> bool:

@@ -10,10 +10,11 @@ import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from framecue.api.index_folder import CACHED_FILE
 from framecue.files import atomic_path
 
 _ROOM_LEFT = 0.9
-_OWN_NAME = re.compile(r"\.?[0-9a-f]{64}\..*")
+_OWN_NAME = re.compile(rf"{CACHED_FILE.pattern}|\..+\.tmp")
 """Of the files here, and of unfinished ones; others in the folder are not this cache's to count or remove."""
 Run = Callable[[Callable[[], None]], Awaitable[None]]
 
@@ -50,13 +51,17 @@ class DiskCache:
     def num_bytes(self) -> int:
         return self._num_bytes
 
-    async def get(self, key: tuple[object, ...], suffix: str, write: Callable[[Path], None]) -> Path:
+    async def get(self, owner: str, key: tuple[object, ...], suffix: str, write: Callable[[Path], None]) -> Path:
         """The file of a key, made by `write` where it is not there: once, however many ask at the same time.
+
+        Args:
+            owner: id of the video that the file shows; whoever removes the video finds its files by their names.
 
         Raises:
             whatever `write` does, to all who wait for it.
         """
-        name = hashlib.sha256(repr(key).encode("utf-8", "backslashreplace")).hexdigest()
+        digest = hashlib.sha256(repr(key).encode("utf-8", "backslashreplace")).hexdigest()
+        name = f"{owner}.{digest}"
         path = self.folder / f"{name}{suffix}"
         if name in self._making:
             self._count("hit")

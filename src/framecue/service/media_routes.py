@@ -60,7 +60,7 @@ class RangedFile(FileResponse):
 async def media(service: Served, video_id: VideoId, question: Annotated[CutQuestion, Query()]) -> Response:
     """A video's file, whole or by ranges; or, with `as=mp4`, the part `start` to `end` of it as H.264.
 
-    The file is served as it is now: where it changed since it was indexed, `/api/videos/{video_id}` says so.
+    A file that changed since it was indexed is refused (409): moments of it would be other ones.
     """
     video = await service.video(video_id)
     file = await service.reads.run(lambda: find_file(video, service.collection.roots))
@@ -84,7 +84,8 @@ async def _moment(service: Service, video: IndexedVideo, file: ServedFile, quest
     def write(path: Path) -> None:
         cut_video(file.path, path, start, end, max_height=MOMENT_HEIGHT)
 
-    return await _cached(service, ("moment", *file.key, round(start, 3), round(end, 3)), ".mp4", "video/mp4", write)
+    key = ("moment", *file.key, round(start, 3), round(end, 3))
+    return await _cached(service, video, key, ".mp4", "video/mp4", write)
 
 
 @router.head("/thumbnails/{video_id}.jpg", include_in_schema=False)
@@ -98,14 +99,40 @@ async def thumbnail(service: Served, video_id: VideoId, question: Annotated[Thum
     def write(path: Path) -> None:
         write_bytes(path, thumbnail_jpeg(file.path, seconds, width=question.width))
 
-    return await _cached(service, ("thumbnail", *file.key, seconds, question.width), ".jpg", "image/jpeg", write)
+    key = ("thumbnail", *file.key, seconds, question.width)
+    return await _cached(service, video, key, ".jpg", "image/jpeg", write)
 
 
 async def _cached(
-    service: Service, key: tuple[object, ...], suffix: str, kind: str, write: Callable[[Path], None]
+    service: Service,
+    video: IndexedVideo,
+    key: tuple[object, ...],
+    suffix: str,
+    kind: str,
+    write: Callable[[Path], None],
 ) -> Response:
-    path = await service.cache.get(key, suffix, write)
+    roots = service.collection.roots
+
+    def write_unless_changed(path: Path) -> None:
+        write(path)
+        find_file(video, roots)  # it may have changed meanwhile
+
     try:
+        path = await service.cache.get(video.video_id, key, suffix, write_unless_changed)
+        # Whoever removes the video clears the cache after that: what is made of it later is dropped here.
+        await _drop_unless_indexed(service, video, path)
         return RangedFile(path, headers=KEPT, media_type=kind, stat_result=path.stat())
-    except FileNotFoundError:  # a small cache and many who ask
+    except FileNotFoundError:  # a small cache and many who ask, or a cache that is being cleared
         raise busy("The picture had to make room for others before it was sent; ask for it again.") from None
+
+
+async def _drop_unless_indexed(service: Service, video: IndexedVideo, path: Path) -> None:
+    """
+    Raises:
+        RefusedError: 404, the video was removed.
+    """
+    try:
+        await service.video(video.video_id)
+    except RefusedError:
+        path.unlink(missing_ok=True)
+        raise

@@ -33,7 +33,7 @@ class VideoAnswer(Video):
     """A video of the index.
 
     `playable`: browsers play it as it is; where not, ask for moments of it with `?as=mp4`. `missing`: the file is gone
-    or may not be served. `changed`: it is another file than was indexed, so moments in it may be off.
+    or may not be served. `changed`: it is another file than was indexed, not served until a refresh of the index.
     """
 
     playable: bool

@@ -23,7 +23,7 @@ class ServiceSettings:
         query_seconds: for any other question.
         max_moment_seconds: of video transcoded for one request.
         max_cache_bytes: thumbnails and transcoded moments together.
-        cache_folder: where they are kept; None = `cache` in the index folder.
+        cache_folder: where they are kept; None = `cache` in the index folder, from which those of removed videos go.
         picture_workers: thumbnails and moments made at a time.
         max_waiting: requests that wait for one kind of work; more are sent away.
     """

@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
 from framecue.api.collection import Collection
+from framecue.api.index_folder import CACHE
 from framecue.errors import FramecueError, MomentIndexError
 from framecue.service.cache import DiskCache
 from framecue.service.metrics import Metrics, Sizes
@@ -39,7 +39,7 @@ class Service:
         self.jobs = Lane("work on videos", workers=1, max_waiting=settings.max_uploads, seconds=settings.job_seconds)
         self.uploads = Uploads(settings, rejected=self.metrics.upload_rejected)
         self.cache = DiskCache(
-            settings.cache_folder or Path(collection.folder) / "cache",
+            settings.cache_folder or collection.folder / CACHE,
             max_bytes=settings.max_cache_bytes,
             run=self.pictures.run,
             count=self.metrics.cache,

@@ -15,20 +15,20 @@ from framecue.service.schemas import ListedVideo, MomentAnswer, VideoAnswer
 from framecue.types import IndexedVideo, Moment
 from framecue.video.containers import OTHER_MEDIA_TYPE, media_type
 
+CHANGED = 409
+"""HTTP's status of a conflict: the file and the index do not agree."""
+
 
 @dataclass(frozen=True)
 class ServedFile:
-    """An indexed video's file as it is now.
+    """An indexed video's file, as it was indexed.
 
     Attributes:
         path: behind all links.
-        changed: its size or time is another than when it was indexed; it is served all the same, as long as it is a
-            video, and the answers about it say so.
     """
 
     path: Path
     status: os.stat_result
-    changed: bool
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -47,7 +47,8 @@ def find_file(video: IndexedVideo, roots: Iterable[Path]) -> ServedFile:
     for itself; where it is a link, only as long as what it leads to is what was indexed.
 
     Raises:
-        RefusedError: 403, its real path leads out of what was added; 410, it is gone, or no video any more.
+        RefusedError: 403, its real path leads out of what was added; 409, its size or time is another than when it was
+            indexed, so that moments of it would be wrong ones; 410, it is gone.
     """
     name = shown(video.path.name)
     real = Path(os.path.realpath(video.path))
@@ -64,10 +65,9 @@ def find_file(video: IndexedVideo, roots: Iterable[Path]) -> ServedFile:
         )
     if status is None or not stat.S_ISREG(status.st_mode):
         raise RefusedError(410, f"{name}: the file is gone since it was indexed; run `framecue index refresh`.")
-    file = ServedFile(real, status, changed)
-    if changed and not _is_video(*file.key):
-        raise RefusedError(410, f"{name}: the file is no video any more; run `framecue index refresh`.")
-    return file
+    if changed:
+        raise RefusedError(CHANGED, f"{name}: the file changed since it was indexed; run `framecue index refresh`.")
+    return ServedFile(real, status)
 
 
 def _covers(root: Path, real: Path, *, changed: bool) -> bool:
@@ -83,15 +83,6 @@ def _media_type(path: str, mtime_ns: int, size_bytes: int) -> str:
         return media_type(path)
     except VideoError:
         return OTHER_MEDIA_TYPE
-
-
-@lru_cache(maxsize=4096)
-def _is_video(path: str, mtime_ns: int, size_bytes: int) -> bool:
-    try:
-        media_type(path)
-    except VideoError:
-        return False
-    return True
 
 
 def thumbnail_url(video: IndexedVideo, seconds: float) -> str:
@@ -131,13 +122,14 @@ def moment_answer(moment: Moment) -> MomentAnswer:
 
 def video_answer(video: IndexedVideo, roots: Iterable[Path]) -> VideoAnswer:
     """What there is to say of a video, also where its file is gone."""
+    file, refused = None, 0
     try:
         file = find_file(video, roots)
-    except RefusedError:
-        file = None
+    except RefusedError as error:
+        refused = error.status
     return VideoAnswer(
         **_facts(video),
         playable=file is not None and file.media_type != OTHER_MEDIA_TYPE,
-        missing=file is None,
-        changed=file is not None and file.changed,
+        missing=file is None and refused != CHANGED,
+        changed=refused == CHANGED,
     )

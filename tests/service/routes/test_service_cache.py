@@ -13,6 +13,8 @@ from framecue.service.cache import DiskCache
 from framecue.service.refusals import RefusedError
 from framecue.service.work import Lane, Stop, unless_gone
 
+OWNER = "5" * 64
+
 
 @pytest.fixture
 def counts():
@@ -39,10 +41,10 @@ def test_made_once_and_kept(tmp_path, counts):
 
     async def ask():
         cache = make_cache(tmp_path / "cache", counts)
-        first = await cache.get(("a", 1), ".jpg", writer(b"one", calls))
+        first = await cache.get(OWNER, ("a", 1), ".jpg", writer(b"one", calls))
         assert first.read_bytes() == b"one"
-        assert await cache.get(("a", 1), ".jpg", writer(b"two", calls)) == first
-        other = await cache.get(("a", 2), ".jpg", writer(b"three", calls))
+        assert await cache.get(OWNER, ("a", 1), ".jpg", writer(b"two", calls)) == first
+        other = await cache.get(OWNER, ("a", 2), ".jpg", writer(b"three", calls))
         assert other.read_bytes() == b"three"
 
     asyncio.run(ask())
@@ -55,12 +57,12 @@ def test_the_longest_unused_goes_first(tmp_path, counts):
 
     async def ask():
         cache = make_cache(tmp_path, counts, max_bytes=350)
-        kept = await cache.get((0,), ".x", writer(bytes(100), calls))
-        gone = await cache.get((1,), ".x", writer(bytes(100), calls))
-        last = await cache.get((2,), ".x", writer(bytes(100), calls))
+        kept = await cache.get(OWNER, (0,), ".x", writer(bytes(100), calls))
+        gone = await cache.get(OWNER, (1,), ".x", writer(bytes(100), calls))
+        last = await cache.get(OWNER, (2,), ".x", writer(bytes(100), calls))
         for age, path in enumerate((last, kept, gone)):
             os.utime(path, ns=(0, time.time_ns() - age * 10**9))
-        newest = await cache.get((3,), ".x", writer(bytes(100), calls))
+        newest = await cache.get(OWNER, (3,), ".x", writer(bytes(100), calls))
         assert [path.exists() for path in (kept, gone, last, newest)] == [True, False, True, True]
         assert cache.num_bytes == 300
 
@@ -70,8 +72,8 @@ def test_the_longest_unused_goes_first(tmp_path, counts):
 def test_what_is_too_large_alone_is_still_given(tmp_path, counts):
     async def ask():
         cache = make_cache(tmp_path, counts, max_bytes=10)
-        assert (await cache.get((0,), ".x", writer(bytes(100), []))).exists()
-        assert (await cache.get((1,), ".x", writer(bytes(100), []))).exists()
+        assert (await cache.get(OWNER, (0,), ".x", writer(bytes(100), []))).exists()
+        assert (await cache.get(OWNER, (1,), ".x", writer(bytes(100), []))).exists()
 
     asyncio.run(ask())
     assert len(list(tmp_path.iterdir())) == 1
@@ -79,7 +81,7 @@ def test_what_is_too_large_alone_is_still_given(tmp_path, counts):
 
 def test_a_folder_from_before_counts(tmp_path, counts):
     for i in range(20):
-        (tmp_path / f"{i:064x}.jpg").write_bytes(bytes(100))
+        (tmp_path / f"{OWNER}.{i:064x}.jpg").write_bytes(bytes(100))
     cache = make_cache(tmp_path, counts)
     assert 0 < cache.num_bytes <= 1000
     assert len(list(tmp_path.iterdir())) == cache.num_bytes // 100
@@ -102,7 +104,7 @@ def test_one_computation_for_all_who_wait(tmp_path, counts):
 
     async def ask():
         cache = make_cache(tmp_path, counts)
-        waiting = [asyncio.create_task(cache.get(("k",), ".x", write)) for _ in range(5)]
+        waiting = [asyncio.create_task(cache.get(OWNER, ("k",), ".x", write)) for _ in range(5)]
         await asyncio.sleep(0.1)
         waiting[0].cancel()  # the one who asked first hangs up
         go.set()
@@ -122,9 +124,9 @@ def test_what_fails_is_not_kept(tmp_path, counts):
         cache = make_cache(tmp_path, counts)
         for _ in range(2):
             with pytest.raises(OSError, match="No space"):
-                await cache.get(("k",), ".x", write)
+                await cache.get(OWNER, ("k",), ".x", write)
         assert list(tmp_path.iterdir()) == []
-        assert (await cache.get(("k",), ".x", writer(b"whole", []))).read_bytes() == b"whole"
+        assert (await cache.get(OWNER, ("k",), ".x", writer(b"whole", []))).read_bytes() == b"whole"
 
     asyncio.run(ask())
 
@@ -134,7 +136,7 @@ def test_a_folder_that_cannot_be_written_is_replaced(tmp_path, counts):
 
     async def ask():
         cache = make_cache(tmp_path / "cache", counts)
-        path = await cache.get(("k",), ".x", writer(b"x", []))
+        path = await cache.get(OWNER, ("k",), ".x", writer(b"x", []))
         assert path.read_bytes() == b"x"
         cache.close()
         assert not path.exists()

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from routes_help import error_of
 
+from framecue.service import media_routes
 from framecue.video.reader import probe
 
 
@@ -170,17 +171,78 @@ def test_a_file_that_vanished(own, connect, tmp_path):
     error_of(client.get(video["video_url"]), 410)
 
 
-def test_a_file_that_changed_is_served_as_long_as_it_is_a_video(own, connect, tmp_path):
+def test_a_file_that_changed_is_not_played_until_the_index_knows_it(own, connect, tmp_path):
     client = connect(own)
     video = next(one for one in client.get("/api/videos").json()["videos"] if one["name"] == "red.mp4")
-    first = client.get(video["thumbnail_url"]).content
+    assert client.get(video["thumbnail_url"]).status_code == 200
+    for change in (
+        lambda path: shutil.copy(tmp_path / "videos" / "sub" / "blue.mp4", path),
+        lambda path: path.write_text("now it is a diary"),
+    ):
+        change(tmp_path / "videos" / "red.mp4")
+        found = client.get(f"/api/videos/{video['video_id']}").json()
+        assert (found["changed"], found["missing"], found["playable"]) == (True, False, False)
+        for path in (video["video_url"], video["thumbnail_url"], f"{video['video_url']}?as=mp4&start=0&end=1"):
+            line = error_of(client.get(path), 409)
+            assert line == "red.mp4: the file changed since it was indexed; run `framecue index refresh`."
+        error_of(client.post("/api/localize", json={"video_id": video["video_id"], "labels": ["a"]}), 409)
     shutil.copy(tmp_path / "videos" / "sub" / "blue.mp4", tmp_path / "videos" / "red.mp4")
-    found = client.get(f"/api/videos/{video['video_id']}").json()
-    assert (found["changed"], found["missing"], found["playable"]) == (True, False, True)
-    assert client.get(video["video_url"]).content == (tmp_path / "videos" / "sub" / "blue.mp4").read_bytes()
-    assert client.get(video["thumbnail_url"]).content != first
-    (tmp_path / "videos" / "red.mp4").write_text("now it is a diary")
-    assert "no video any more" in error_of(client.get(video["video_url"]), 410)
+    own.refresh()
+    error_of(client.get(video["video_url"]), 404)
+
+
+def test_a_file_that_changes_while_its_picture_is_made_leaves_no_picture(own, connect, tmp_path, monkeypatch):
+    client = connect(own, cache_folder=tmp_path / "pictures")
+    video = next(one for one in client.get("/api/videos").json()["videos"] if one["name"] == "red.mp4")
+    make = media_routes.thumbnail_jpeg
+
+    def changed_meanwhile(path, seconds, **options):
+        made = make(path, seconds, **options)
+        os.utime(path, ns=(1, 1))
+        return made
+
+    monkeypatch.setattr(media_routes, "thumbnail_jpeg", changed_meanwhile)
+    error_of(client.get(video["thumbnail_url"]), 409)
+    assert list((tmp_path / "pictures").iterdir()) == []
+
+
+def test_pictures_of_a_removed_video_go_with_it(own, connect, tmp_path):
+    client = connect(own)
+    videos = {one["name"]: one for one in client.get("/api/videos").json()["videos"]}
+    cache = own.folder / "cache"
+    for name in ("red.mp4", "blue.mp4"):
+        assert client.get(videos[name]["thumbnail_url"]).status_code == 200
+    assert client.get(f"{videos['red.mp4']['video_url']}?as=mp4&start=0&end=1").status_code == 200
+    (cache / "thesis.mp4").write_bytes(b"of somebody else")
+    (cache / ".half made.tmp").write_bytes(b"by a server that was killed")
+    own.remove([tmp_path / "videos" / "red.mp4"])
+    left = sorted(path.name for path in cache.iterdir())
+    assert len(left) == 2
+    assert left[0].startswith(videos["blue.mp4"]["video_id"])
+    assert left[1] == "thesis.mp4"
+
+
+@pytest.mark.parametrize(("moment", "status"), [("before it is written", 404), ("after it is written", 503)])
+def test_a_picture_that_is_being_made_while_its_video_is_removed_goes_too(
+    own, connect, tmp_path, monkeypatch, moment, status
+):
+    client = connect(own)
+    video = next(one for one in client.get("/api/videos").json()["videos"] if one["name"] == "red.mp4")
+    cache = own.folder / "cache"
+
+    def after_removal(work):
+        def do(*args, **options):
+            if list(cache.glob(".*")) and own.index.status().num_videos == 3:
+                own.remove([tmp_path / "videos" / "red.mp4"])
+            return work(*args, **options)
+
+        return do
+
+    name = "thumbnail_jpeg" if status == 404 else "find_file"
+    monkeypatch.setattr(media_routes, name, after_removal(getattr(media_routes, name)))
+    error_of(client.get(video["thumbnail_url"]), status)
+    assert list(cache.iterdir()) == []
+    error_of(client.get(video["thumbnail_url"]), 404)
 
 
 def test_what_may_not_be_read(own, connect, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from framecue.datasets.naming import shorten
 from framecue.types import AnnotatedVideo, Skipped
-from framecue.video.files import VIDEO_EXTENSIONS, find_videos
+from framecue.video.files import VIDEO_EXTENSIONS, find_videos, one_each
 
 TOLERANCE_SECONDS = 1.0
 TOLERANCE_FRACTION = 0.05
@@ -22,10 +22,10 @@ def match_files(
     its ending, of which as much counts as lies below `folder`.
     """
     folder, videos = Path(folder), list(videos)
-    files = files_by_id((video.video_id for video in videos), find_videos(folder))
+    files = files_by_id((video.video_id for video in videos), find_videos(folder, each_link=True))
     matched, skipped = [], []
     for video in videos:
-        found = files[video.video_id]
+        found = one_each(files[video.video_id])
         if len(found) == 1:
             matched.append(replace(video, path=found[0]))
         elif found:

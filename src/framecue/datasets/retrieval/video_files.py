@@ -8,7 +8,7 @@ from framecue.datasets.localization.video_files import files_by_id
 from framecue.datasets.naming import shorten
 from framecue.errors import DatasetError
 from framecue.types import CaptionedVideo, Skipped
-from framecue.video.files import find_videos
+from framecue.video.files import find_videos, one_each
 
 
 def match_videos(
@@ -26,13 +26,13 @@ def match_videos(
     folder, videos = Path(folder), list(videos)
     if not folder.is_dir():
         raise DatasetError(f"{folder} is no folder. Give the folder that holds the videos, at any depth.")
-    paths = find_videos(folder)
+    paths = find_videos(folder, each_link=True)
     exact = {path.relative_to(folder).as_posix(): path for path in paths}
     files = files_by_id({video.video_id for video in videos}, paths)
     matched, skipped = [], []
     for video in videos:
         named = exact.get(PurePosixPath(video.video_id).as_posix())
-        found = [named] if named else files[video.video_id]
+        found = [named] if named else one_each(files[video.video_id])
         if len(found) > 1:
             names = shorten([str(path.relative_to(folder)) for path in found], 3)
             raise DatasetError(

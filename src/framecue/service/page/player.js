@@ -87,7 +87,7 @@ export class Player {
     this.timeline.setVideo(this.video.duration_seconds, this.moment());
     this.describe();
     this.labels.show(route.id, this.wanted());
-    if (this.video.missing) this.fail();
+    if (this.video.missing || this.video.changed) this.fail();
     else this.footage.open(this.video, route.start ?? 0);
     this.title.focus({ preventScroll: true });
     this.findOthers(this.request.signal);
@@ -129,14 +129,15 @@ export class Player {
     this.trouble.replaceChildren(trouble(error, () => this.load(), { back: this.backHash() }));
   }
 
-  /** The file cannot be played: gone since it was indexed, or broken. */
+  /** The file cannot be played: gone or changed since it was indexed, or broken. */
   fail() {
     this.stage.classList.add("gone");
-    const words = this.video.missing
-      ? `${this.video.path} is not there any more. “framecue index refresh” brings the index up to date.`
-      : `${this.video.name} cannot be played here: neither the browser nor the server could read this part of it.`;
-    this.trouble.replaceChildren(trouble(Object.assign(new Error(words), { status: this.video.missing ? 410 : 415 }), () => this.load(), {
-      title: this.video.missing ? "The file is gone" : "This video cannot be played", back: this.backHash(),
+    const { missing, changed, path, name } = this.video;
+    const [status, words] = missing ? [410, `${path} is not there any more. “framecue index refresh” brings the index up to date.`]
+      : changed ? [409, `${path} changed since it was indexed, so its moments would be wrong ones. “framecue index refresh” looks at it again.`]
+      : [415, `${name} cannot be played here: neither the browser nor the server could read this part of it.`];
+    this.trouble.replaceChildren(trouble(Object.assign(new Error(words), { status }), () => this.load(), {
+      title: status === 415 ? "This video cannot be played" : null, back: this.backHash(),
     }));
   }
 
@@ -255,7 +256,7 @@ export class Player {
     const cut = moment && { start: moment.start, end: Math.min(moment.end, moment.start + LONGEST_CUT_SECONDS) };
     const actions = el("div", { class: "actions" },
       el("button", { type: "button", on: { click: () => this.copyLink() } }, icon("link"), "Copy link"),
-      cut && cut.end > cut.start && !video.missing
+      cut && cut.end > cut.start && !video.missing && !video.changed
         ? el("a", { class: "button", href: stretchUrl(video.video_url, cut.start, cut.end), download: this.clipName(cut) },
             icon("download"), cut.end < moment.end ? `Download the first ${LONGEST_CUT_SECONDS} s` : "Download")
         : null,
@@ -264,7 +265,6 @@ export class Player {
       moment ? el("h2", {}, moment.end > moment.start ? format.span(moment.start, moment.end) : format.time(moment.start)) : "",
       found ? scoreBar(found.score) : "",
       actions,
-      video.changed ? el("p", { class: "muted" }, "The file has changed since it was indexed; “framecue index refresh” looks at it again.") : "",
       el("dl", {}, row("Length", format.duration(video.duration_seconds)), video.date ? row("Date", format.date(video.date)) : [],
         Object.entries(video.metadata ?? {}).map(([name, value]) => row(name, value)), row("File", video.path)),
       this.otherMoments());

@@ -30,6 +30,7 @@ export function trouble(error, retry, { title = null, back = null } = {}) {
     0: "No answer",
     400: "That search cannot be done",
     404: "Not in the index",
+    409: "The file has changed",
     410: "The file is gone",
     413: "That file is too large",
     415: "That file cannot be searched by",
