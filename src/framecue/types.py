@@ -251,6 +251,9 @@ class IndexedVideo:
         size_bytes, mtime_ns: of the file when it was indexed.
         date: when it was recorded as its container says, else the file's modification time; with a time zone.
         metadata: columns a user gave for it.
+        origin_seconds: what the file's own clock says where the player's axis begins.
+        stream_index: number of the stream that was asked for; None = the one that a player shows.
+        notes: what a user should know of how the file was read, a sentence each.
     """
 
     video_id: str
@@ -260,6 +263,9 @@ class IndexedVideo:
     duration_seconds: float
     date: datetime
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    origin_seconds: float = 0.0
+    stream_index: int | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

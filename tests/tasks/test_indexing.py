@@ -78,8 +78,10 @@ def test_a_changed_file_replaces_what_it_was():
     assert plan.replaced() == []  # not known yet
     assert plan.settle(A, "y") == "new"
     assert plan.replaced() == ["x"]
-    assert plan.metadata_before(A) == {"camera": 3}
-    assert plan.metadata_before(B) == {}
+    before = plan.video_before(A)
+    assert before is not None
+    assert before.metadata == {"camera": 3}
+    assert plan.video_before(B) is None
 
 
 def test_exchanged_files_are_two_moves():

@@ -31,6 +31,7 @@ from framecue.tasks.scanning import absolute
 from framecue.tasks.searching import find_moments
 from framecue.types import MetadataValue, ScoreCurves, SearchResult
 from framecue.video.files import FolderRules
+from framecue.video.source import Decoding
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,7 @@ class Collection:
         rules: FolderRules | None = None,
         on_progress: OnProgress | None = None,
         stop: threading.Event | None = None,
+        decoding: Decoding | None = None,
     ) -> IndexSummary:
         """Index videos, and folders of them at any depth, which are roots from now on.
 
@@ -211,15 +213,22 @@ class Collection:
                 refresh uses them again, until others are given. None = those kept, or none.
             on_progress: called from the threads that read, never two at a time.
             stop: set it in another thread to end early, with the summary of what was done.
+            decoding: how files are read; None = the usual way. A stream that was asked for is kept with the video.
 
         Raises:
             DatasetError: a source is not there, or a folder without any video that is not excluded.
             MomentIndexError: another writer is at work, or the disk is full; what was committed is kept.
         """
         columns = {str(key): dict(value) for key, value in (metadata or {}).items()}
-        return self._writer(on_progress, stop).add(_starts(sources), columns, rules)
+        return self._writer(on_progress, stop, decoding).add(_starts(sources), columns, rules)
 
-    def refresh(self, *, on_progress: OnProgress | None = None, stop: threading.Event | None = None) -> IndexSummary:
+    def refresh(
+        self,
+        *,
+        on_progress: OnProgress | None = None,
+        stop: threading.Event | None = None,
+        decoding: Decoding | None = None,
+    ) -> IndexSummary:
         """Look at all roots again: new, changed and moved files as in `add`, and deleted ones are dropped.
 
         A root that is gone as a whole, or empty now, may be a disk that is not mounted: what is indexed under it is
@@ -228,7 +237,7 @@ class Collection:
         Raises:
             MomentIndexError: as `add`.
         """
-        return self._writer(on_progress, stop).refresh()
+        return self._writer(on_progress, stop, decoding).refresh()
 
     def remove(self, sources: Iterable[str | Path]) -> int:
         """Take out files and folders; says how many videos went. Their files are not touched.
@@ -241,7 +250,7 @@ class Collection:
             MomentIndexError: nothing of a source is in the index, another writer is at work, or the disk is full: then
                 they are in no answer any more, and the next writer clears what is left.
         """
-        return self._writer(None, None).remove(_starts(sources))
+        return self._writer().remove(_starts(sources))
 
     def status(self) -> CollectionStatus:
         """Counts, sources, and a writer at work; needs no model."""
@@ -330,8 +339,15 @@ class Collection:
         similarity = stored.vectors @ self.model.encoder.texts(names).T
         return cover(stored.spans, self.rules.for_texts().score(similarity, self.index.status().num_moments), names)
 
-    def _writer(self, on_progress: OnProgress | None, stop: threading.Event | None) -> IndexWriter:
-        return IndexWriter(self.index, self.model, store=self._store, on_progress=on_progress, stop=stop)
+    def _writer(
+        self,
+        on_progress: OnProgress | None = None,
+        stop: threading.Event | None = None,
+        decoding: Decoding | None = None,
+    ) -> IndexWriter:
+        return IndexWriter(
+            self.index, self.model, store=self._store, on_progress=on_progress, stop=stop, decoding=decoding
+        )
 
     def __repr__(self) -> str:
         status = self.index.status()

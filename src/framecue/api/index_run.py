@@ -5,7 +5,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -18,8 +18,9 @@ from framecue.search import MomentIndex, VideoVectors
 from framecue.tasks.indexing import Plan, Stamp, Verdict
 from framecue.tasks.moments import MomentEncoder, MomentVectors
 from framecue.tasks.streaming import as_chunks
-from framecue.types import IndexedVideo, MetadataValue, Skipped
+from framecue.types import IndexedVideo, MetadataValue, Noted, Skipped
 from framecue.video.recorded import date_of
+from framecue.video.source import Decoding
 
 _COMMIT_VIDEOS, _COMMIT_SECONDS = 64, 5.0
 _POLL_SECONDS = 0.2
@@ -37,6 +38,7 @@ class IndexSummary:
         annotated: videos that were there and got other metadata.
         removed: videos dropped, because their file holds something else now or is gone.
         skipped: files, links and folders that were left out, each with the reason.
+        noted: what a user should know of how added videos were read.
         unreachable: roots that are not there; what is indexed under them was kept.
         unmatched_metadata: what names no file, or several.
         num_moments, total_seconds: of the added videos.
@@ -51,6 +53,7 @@ class IndexSummary:
     annotated: int = 0
     removed: int = 0
     skipped: Sequence[Skipped] = ()
+    noted: Sequence[Noted] = ()
     unreachable: Sequence[Skipped] = ()
     unmatched_metadata: Sequence[Skipped] = ()
     num_moments: int = 0
@@ -100,9 +103,11 @@ class IndexRun:
         metadata: columns for new videos, by path.
         store: features that are taken where they are there.
         stop: set it to end early.
+        decoding: how files are read; a video that was there keeps its stream.
 
     Attributes:
         skipped: files that could not be read.
+        noted: what a user should know of how the others were read.
         num_added, num_moments, total_seconds: of what was committed.
         num_from_store: contents that were not decoded.
     """
@@ -115,7 +120,9 @@ class IndexRun:
     store: FeatureStore | None = None
     on_progress: Callable[[BuildProgress], None] | None = None
     stop: threading.Event | None = None
+    decoding: Decoding = field(default_factory=Decoding)
     skipped: list[Skipped] = field(default_factory=list)
+    noted: list[Noted] = field(default_factory=list)
     num_added: int = 0
     num_from_store: int = 0
     num_moments: int = 0
@@ -189,6 +196,7 @@ class IndexRun:
             self.skipped += [Skipped(path, message.reason) for path in (message.path, *same)]
         elif message.vectors is not None:
             self._finished.append(message.vectors)
+            self.noted += [Noted(message.path, sentence) for sentence in message.vectors.video.notes]
         waited = time.monotonic() - self._last_commit
         if len(self._finished) >= _COMMIT_VIDEOS or (waited >= _COMMIT_SECONDS):
             self._commit()
@@ -240,10 +248,18 @@ class IndexRun:
                 verdict = self.plan.settle(path, video_id, stamp)
             vectors = None
             if verdict == "new":
-                moments = self._moments(path, video_id)
+                with self._lock:
+                    before = self.plan.video_before(path)
+                decoding = self.decoding
+                if decoding.stream is None and before is not None:
+                    decoding = replace(decoding, stream=before.stream_index)
+                moments = self._moments(path, video_id, decoding)
                 if _stamp(path) != stamp:
                     raise VideoError(f"{path}: the file changed while it was read; run again when it is complete")
-                vectors, video_seconds = self._describe(path, video_id, stamp, moments), moments.duration_seconds
+                vectors, video_seconds = (
+                    self._describe(path, video_id, stamp, moments, decoding),
+                    moments.duration_seconds,
+                )
             message: _Message = _Settled(path, verdict, vectors)
         except VideoError as error:
             message = _Failed(path, Skipped.because(path, error).reason, video_id)
@@ -253,19 +269,22 @@ class IndexRun:
         with self._lock:
             self._tracker.finished(path, video_seconds)
 
-    def _moments(self, path: Path, video_id: str) -> MomentVectors:
+    def _moments(self, path: Path, video_id: str, decoding: Decoding) -> MomentVectors:
         encoder = self.encoder()
-        if self.store is None or not self.store.contains(video_id):
-            return encoder.video(path, on_progress=lambda *seconds: self._encoded(path, *seconds))
+        if self.store is None or decoding.stream is not None or not self.store.contains(video_id):
+            return encoder.video(path, on_progress=lambda *seconds: self._encoded(path, *seconds), decoding=decoding)
         features = self.store.get(video_id)
         moments = encoder.stream(as_chunks(features), features.duration_seconds, name=str(path))
         with self._lock:
             self.num_from_store += 1
-        return moments
+        return replace(moments, origin_seconds=features.origin_seconds, notes=tuple(features.notes))
 
-    def _describe(self, path: Path, video_id: str, stamp: Stamp, moments: MomentVectors) -> VideoVectors:
+    def _describe(
+        self, path: Path, video_id: str, stamp: Stamp, moments: MomentVectors, decoding: Decoding
+    ) -> VideoVectors:
         with self._lock:
-            metadata = {**self.plan.metadata_before(path), **self.metadata.get(path, {})}
+            before = self.plan.video_before(path)
+        metadata = {**(before.metadata if before else {}), **self.metadata.get(path, {})}
         video = IndexedVideo(
             video_id,
             path,
@@ -274,6 +293,9 @@ class IndexRun:
             moments.duration_seconds,
             date_of(path, stamp.mtime_ns),
             metadata,
+            moments.origin_seconds,
+            decoding.stream,
+            moments.notes,
         )
         return VideoVectors(video, moments.spans, moments.vectors, moments.whole)
 

@@ -24,6 +24,7 @@ from framecue.tasks.indexing import Plan
 from framecue.tasks.scanning import Scan, Sources, is_as_indexed, is_under, scan, spellings
 from framecue.types import IndexedVideo, Skipped
 from framecue.video.files import FolderRules
+from framecue.video.source import Decoding
 
 OnProgress = Callable[[BuildProgress], None]
 
@@ -35,6 +36,7 @@ class IndexWriter:
         store: features that are taken where they are there.
         on_progress: called from the threads that read, never two at a time.
         stop: set it in another thread to end early.
+        decoding: how files are read; None = the usual way.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class IndexWriter:
         store: FeatureStore | None = None,
         on_progress: OnProgress | None = None,
         stop: threading.Event | None = None,
+        decoding: Decoding | None = None,
     ) -> None:
+        self._decoding = decoding or Decoding()
         self._index, self._model, self._store = index, model, store
         self._on_progress, self._stop = on_progress, stop
 
@@ -155,6 +159,7 @@ class IndexWriter:
             store=self._store,
             on_progress=self._on_progress,
             stop=self._stop,
+            decoding=self._decoding,
         )
         is_done = run.run()
         paths = {video.video_id: video.path for video in self._index.videos()}
@@ -172,6 +177,7 @@ class IndexWriter:
             annotated=annotated,
             removed=removed,
             skipped=(*found.skipped, *run.skipped),
+            noted=tuple(run.noted),
             unmatched_metadata=tuple(unmatched),
             num_moments=run.num_moments,
             total_seconds=run.total_seconds,

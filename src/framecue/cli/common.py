@@ -13,6 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
+if TYPE_CHECKING:
+    from framecue.features.extract import ExtractionProgress
+    from framecue.types import Noted, Skipped
+    from framecue.video.files import FolderRules
+    from framecue.video.source import Decoding
+
+DEFAULT_BACKBONE = "openai/clip-vit-base-patch16"
+EXIT_SKIPPED = 3
+
 Exclude = Annotated[
     list[str] | None,
     typer.Option(
@@ -29,16 +38,6 @@ Include = Annotated[
         help="Take in what is excluded or passed over (hidden, trash, @eaDir, ...) otherwise; may be repeated.",
     ),
 ]
-
-if TYPE_CHECKING:
-    from framecue.features.extract import ExtractionProgress
-    from framecue.types import Noted, Skipped
-    from framecue.video.files import FolderRules
-    from framecue.video.source import Decoding
-
-DEFAULT_BACKBONE = "openai/clip-vit-base-patch16"
-EXIT_SKIPPED = 3
-
 Stream = Annotated[
     int | None,
     typer.Option(

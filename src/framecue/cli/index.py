@@ -11,10 +11,16 @@ import typer
 from framecue.cli.common import (
     Exclude,
     Include,
+    Retry,
+    Stream,
+    Strict,
     clock,
+    decoding_asked,
     exit_for_skipped,
     folder_rules,
     note,
+    note_files,
+    notes_json,
     print_json,
     printable,
     progress_bars,
@@ -76,6 +82,9 @@ def add(
     ] = None,
     exclude: Exclude = None,
     include: Include = None,
+    stream: Stream = None,
+    strict: Strict = False,
+    retry: Retry = False,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -109,8 +118,9 @@ def add(
         hop_seconds=hop,
         store=store,
     )
+    decoding = decoding_asked(stream, strict, retry)
     with _progress() as on_progress:
-        summary = collection.add(sources, metadata=columns, rules=rules, on_progress=on_progress)
+        summary = collection.add(sources, metadata=columns, rules=rules, on_progress=on_progress, decoding=decoding)
     _give(summary, index, json=json)
 
 
@@ -135,7 +145,9 @@ def remove(
 
 
 @app.command()
-def refresh(index: IndexFolder, device: Device = "auto", json: Json = False) -> None:
+def refresh(
+    index: IndexFolder, strict: Strict = False, retry: Retry = False, device: Device = "auto", json: Json = False
+) -> None:
     """Bring the index up to date with the disk: new, changed and moved files, and drop deleted ones.
 
     What was added is looked through again. A folder that is gone as a whole, or empty, may be a disk that is not
@@ -145,7 +157,7 @@ def refresh(index: IndexFolder, device: Device = "auto", json: Json = False) -> 
 
     collection = open_index(index, device=device)
     with _progress() as on_progress:
-        summary = collection.refresh(on_progress=on_progress)
+        summary = collection.refresh(on_progress=on_progress, decoding=decoding_asked(None, strict, retry))
     _give(summary, index, json=json)
 
 
@@ -185,6 +197,7 @@ def _give(summary: "IndexSummary", index: Path, *, json: bool) -> None:
                     for name in ("added", "from_store", "unchanged", "copies", "moved", "annotated", "removed")
                 },
                 "skipped": skipped_json(summary.skipped),
+                "notes": notes_json(summary.noted),
                 "unreachable": skipped_json(summary.unreachable),
                 "unmatched_metadata": skipped_json(summary.unmatched_metadata),
                 "num_moments": summary.num_moments,
@@ -205,6 +218,7 @@ def _give(summary: "IndexSummary", index: Path, *, json: bool) -> None:
             note(f"{len(summary.unmatched_metadata)} lines of metadata are about no video, or about several")
         if summary.added and not left_out:
             note(f"next: framecue search 'a sentence' --index {shlex.quote(str(index))}")
+    note_files(summary.noted)
     exit_for_skipped(left_out)
 
 

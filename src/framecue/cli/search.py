@@ -178,6 +178,7 @@ def _as_json(result: "SearchResult", exports: "Exports") -> dict[str, Any]:
                 "similarity": moment.similarity,
                 "is_match": moment.score >= result.min_score,
                 "duration_seconds": moment.video.duration_seconds,
+                "origin_seconds": moment.video.origin_seconds,
                 "date": moment.video.date.isoformat(),
                 "metadata": dict(moment.video.metadata),
                 "is_missing": not moment.video.path.exists(),

@@ -10,6 +10,7 @@ from framecue.files import why_not_written, write_bytes
 from framecue.tasks.scanning import is_as_indexed
 from framecue.types import Moment, Skipped
 from framecue.video.cut import cut_video
+from framecue.video.source import Decoding
 from framecue.video.thumbnail import thumbnail_jpeg
 
 MAX_NAME_BYTES = 150
@@ -70,13 +71,19 @@ def safe_name(rank: int, moment: Moment) -> str:
 
 def _cut(moment: Moment, out: Path) -> None:
     _check_unchanged(moment)
-    cut_video(moment.video.path, out, moment.start_seconds, moment.end_seconds)
+    cut_video(
+        moment.video.path,
+        out,
+        moment.start_seconds,
+        moment.end_seconds,
+        decoding=Decoding(moment.video.stream_index),
+    )
 
 
 def _picture(moment: Moment, out: Path) -> None:
     _check_unchanged(moment)
     middle = (moment.start_seconds + moment.end_seconds) / 2
-    write_bytes(out, thumbnail_jpeg(moment.video.path, middle))
+    write_bytes(out, thumbnail_jpeg(moment.video.path, middle, decoding=Decoding(moment.video.stream_index)))
 
 
 def _check_unchanged(moment: Moment) -> None:

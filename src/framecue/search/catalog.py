@@ -72,6 +72,9 @@ class Catalog:
                 duration_seconds=row["duration_seconds"],
                 date=row["date"],
                 metadata=json.loads(row["metadata"]),
+                origin_seconds=row["origin_seconds"],
+                stream_index=row["stream_index"],
+                notes=tuple(json.loads(row["notes"])),
             )
             for row in self._table.take(places).to_pylist()
         ]

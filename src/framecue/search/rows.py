@@ -25,7 +25,7 @@ from framecue.features.identity import path_text
 from framecue.search.binding import Binding, binding_to_json
 from framecue.types import IndexedVideo, MetadataValue
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 FORMAT_KEY, BINDING_KEY, TABLE_KEY = b"framecue.search.format", b"framecue.search.binding", b"framecue.search.table"
 
 _UNIT_TOLERANCE = 0.01
@@ -63,6 +63,9 @@ def table_schema(binding: Binding) -> Any:
         ("date", pa.timestamp("us", tz="UTC")),
         ("metadata", pa.string()),
         ("num_moments", pa.int64()),
+        ("origin_seconds", pa.float64()),
+        ("stream_index", pa.int64()),
+        ("notes", pa.string()),
     ]
     metadata = {
         FORMAT_KEY: FORMAT_VERSION.encode(),
@@ -73,7 +76,7 @@ def table_schema(binding: Binding) -> Any:
 
 
 VIDEO_COLUMNS = ["key", "video_id", "path", "path_bytes", "size_bytes", "mtime_ns"]
-VIDEO_COLUMNS += ["duration_seconds", "date", "metadata", "num_moments"]
+VIDEO_COLUMNS += ["duration_seconds", "date", "metadata", "num_moments", "origin_seconds", "stream_index", "notes"]
 
 
 def content_key(item: VideoVectors) -> int:
@@ -118,6 +121,9 @@ def video_rows(
         "date": pa.array([video.date.astimezone(UTC) for video in videos], pa.timestamp("us", tz="UTC")),
         "metadata": [json.dumps(dict(video.metadata), ensure_ascii=False) for video in videos],
         "num_moments": list(counts),
+        "origin_seconds": [video.origin_seconds for video in videos],
+        "stream_index": [video.stream_index for video in videos],
+        "notes": [json.dumps(list(video.notes), ensure_ascii=False) for video in videos],
     }
     return _with_nulls(columns, len(videos), schema)
 

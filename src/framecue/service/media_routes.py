@@ -17,6 +17,7 @@ from framecue.service.state import Served, Service
 from framecue.service.videos import ServedFile, find_file
 from framecue.types import IndexedVideo
 from framecue.video.cut import cut_video
+from framecue.video.source import Decoding
 from framecue.video.thumbnail import thumbnail_jpeg
 
 router = APIRouter(tags=["media"])
@@ -82,7 +83,7 @@ async def _moment(service: Service, video: IndexedVideo, file: ServedFile, quest
         )
 
     def write(path: Path) -> None:
-        cut_video(file.path, path, start, end, max_height=MOMENT_HEIGHT)
+        cut_video(file.path, path, start, end, max_height=MOMENT_HEIGHT, decoding=Decoding(video.stream_index))
 
     key = ("moment", *file.key, round(start, 3), round(end, 3))
     return await _cached(service, video, key, ".mp4", "video/mp4", write)
@@ -97,7 +98,9 @@ async def thumbnail(service: Served, video_id: VideoId, question: Annotated[Thum
     seconds = round(min(question.t, video.duration_seconds), 3)
 
     def write(path: Path) -> None:
-        write_bytes(path, thumbnail_jpeg(file.path, seconds, width=question.width))
+        write_bytes(
+            path, thumbnail_jpeg(file.path, seconds, width=question.width, decoding=Decoding(video.stream_index))
+        )
 
     key = ("thumbnail", *file.key, seconds, question.width)
     return await _cached(service, video, key, ".jpg", "image/jpeg", write)

@@ -18,12 +18,18 @@ class ErrorAnswer(BaseModel):
 
 
 class Video(BaseModel):
-    """What the index holds of a video."""
+    """What the index holds of a video.
+
+    Times are on the player's axis, 0 where a player starts the file. `origin_seconds`: what the file's own clock says
+    there. `notes`: how it was read, where that is worth knowing.
+    """
 
     video_id: str
     name: str
     path: str
     duration_seconds: float
+    origin_seconds: float
+    notes: list[str]
     date: str
     metadata: dict[str, MetadataValue]
     video_url: str

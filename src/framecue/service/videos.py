@@ -96,6 +96,8 @@ def _facts(video: IndexedVideo) -> dict[str, Any]:
         "name": os.fsencode(video.path.name).decode("utf-8", "backslashreplace"),
         "path": path_text(video.path),
         "duration_seconds": video.duration_seconds,
+        "origin_seconds": video.origin_seconds,
+        "notes": list(video.notes),
         "date": video.date.isoformat(),
         "metadata": dict(video.metadata),
         "video_url": f"/media/{video.video_id}",

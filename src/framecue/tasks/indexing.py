@@ -128,10 +128,9 @@ class Plan:
         """The id of what a file was found to hold; None where that is not known."""
         return self._there.get(path)
 
-    def metadata_before(self, path: Path) -> Mapping[str, str | int | float | bool]:
-        """What was known of the video that was indexed under this path."""
-        video = self._owners.get(path)
-        return {} if video is None else video.metadata
+    def video_before(self, path: Path) -> IndexedVideo | None:
+        """What was indexed under this path."""
+        return self._owners.get(path)
 
     def _is_sure(self, video: IndexedVideo) -> bool:
         if video.video_id in self._sure:

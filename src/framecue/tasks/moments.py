@@ -25,7 +25,7 @@ from framecue.models.video_text import VideoTextModel
 from framecue.pictures.picture import Picture
 from framecue.tasks.moment_windows import Thinned, TimedWindow, cut_windows, shown_at, spread_times
 from framecue.tasks.streaming import Chunk, EndOfVideo, end_of
-from framecue.video.reader import Reading, VideoSummary, read_frames
+from framecue.video.reader import Reading, read_frames
 from framecue.video.sampling import parse_sampling
 from framecue.video.source import Decoding
 
@@ -47,14 +47,16 @@ class MomentVectors:
         vectors: float32 [K, D], unit length.
         whole: float32 [D], of the whole video as it is classified, unit length.
         duration_seconds: end of the video.
-        summary: of its reading; None where it was not read here.
+        origin_seconds: what the file's own clock says where the player's axis begins.
+        notes: what a user should know of how the file was read, a sentence each.
     """
 
     spans: npt.NDArray[np.float64]
     vectors: Vectors
     whole: Vectors
     duration_seconds: float
-    summary: VideoSummary | None = None
+    origin_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 class MomentEncoder:
@@ -111,7 +113,7 @@ class MomentEncoder:
         """
         stream = FeatureStream(Path(path), self.backbone, self.sampling, decoding=decoding)
         moments = self.stream(_reported(stream, on_progress), stream.end_seconds, name=str(path))
-        return replace(moments, summary=stream.summary)
+        return replace(moments, origin_seconds=stream.summary.origin_seconds, notes=stream.summary.notes)
 
     def stream(self, chunks: Iterable[Chunk], duration_seconds: EndOfVideo, *, name: str = "video") -> MomentVectors:
         """The same of frame features that are there already, sampled at this encoder's rate.
@@ -181,7 +183,7 @@ class MomentEncoder:
             VideoError: the file cannot be read as an image.
         """
         pixels = self.backbone.preprocessing.resize_crop(Picture(_pixels(image)))
-        frames = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+        frames = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None]
         frame = self.backbone.encode_frames(frames).float().cpu().numpy()
         return self._embed(np.repeat(frame[None], self.num_frames, axis=1))[0]
 
