@@ -89,7 +89,8 @@ def localize(
     given = read_proposals(proposals, paths) if proposals else None
     truths = read_annotations(ground_truth, paths) if ground_truth else {}
     predictor = load(adapter, backbone=backbone, device=device)
-    outputs = Outputs(paths, form, out, timeline, truths, external_data=f"proposals of {proposals}" if given else None)
+    external_data = f"proposals of {proposals}" if proposals else None
+    outputs = Outputs(paths, form, out, timeline, truths, external_data=external_data)
     skipped: list[Skipped] = []
     with outputs.kept_when_cut_short(), _progress(paths) as on_progress:
         found = predictor.localize_many(
