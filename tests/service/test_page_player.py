@@ -116,6 +116,13 @@ def test_typed_labels_are_drawn_and_found(visit: Visit, stage_server: Any, shoot
     soon(page, lambda: page.locator(".curve").count() == 0)
 
 
+def test_a_sentence_with_commas_is_one_label(visit: Visit, stage_server: Any) -> None:
+    video_id, start, end = first_moment(visit(stage_server, "/#/?q=a+red+circle"))
+    page = visit(stage_server, f"/#/video/{video_id}?t={start:g}&end={end:g}&q=a+%22red%22+circle,+slowly")
+    soon(page, lambda: page.locator("#labels").input_value() == '"a ""red"" circle, slowly"')
+    soon(page, lambda: page.locator(".legend .label").all_inner_texts() == ['a "red" circle, slowly'])
+
+
 def test_a_link_opens_afresh_and_survives_reload(visit: Visit, stage_server: Any) -> None:
     page = visit(stage_server, "/#/?q=a+red+circle")
     video_id, start, end = first_moment(page)

@@ -104,6 +104,15 @@ def test_filters_narrow_the_search_and_stand_in_the_link(visit: Visit, stage_ser
     searched(page, "4 videos searched")
 
 
+def test_a_day_is_one_of_who_looks(visit: Visit, stage_server: Any) -> None:
+    page = visit(stage_server, timezone_id="Asia/Tokyo")
+    cards(page).first.wait_for()
+    with page.expect_request("**/api/search?**after=**") as asked:
+        page.evaluate("location.hash = '#/?q=a+star&after=2024-02-01&before=2024-02-02'")
+    assert "after=2024-01-31T15%3A00%3A00.000Z&before=2024-02-01T15%3A00%3A00.000Z" in asked.value.url
+    assert "after=2024-02-01" in page.url
+
+
 def test_filters_that_leave_nothing_offer_a_way_on(visit: Visit, stage_server: Any) -> None:
     page = visit(stage_server, "/#/?q=a+circle&min_duration=90000")
     page.get_by_role("link", name="Search without filters").click()

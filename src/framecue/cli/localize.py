@@ -119,7 +119,7 @@ def localize(
         out,
         timeline,
         truths,
-        external_data=f"proposals of {proposals}" if given else None,
+        external_data=f"proposals of {proposals}" if proposals else None,
         decoding=decoding,
     )
     skipped: list[Skipped] = []

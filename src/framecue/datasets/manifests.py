@@ -87,7 +87,7 @@ def table_rows(path: Path, *, report: Report = refuse) -> Iterator[tuple[int, li
     """
     text = read_text(path)
     first, _, rest = text.lstrip().partition("\n")
-    named = _EXCEL_SEPARATOR.fullmatch(first.strip())
+    named = _EXCEL_SEPARATOR.fullmatch(first.rstrip("\r"))
     unquoted = re.sub('"[^"]*"', "", first)
     delimiter = named[1] if named else max(",;\t", key=unquoted.count)
     num_before = len(text) - len(text.lstrip())
