@@ -32,7 +32,7 @@ from framecue.video.reader import probe, read_frames  # noqa: E402
 from framecue.video.sampling import Sampling  # noqa: E402
 from playlists import Trap, trap  # noqa: E402
 
-SLOWEST_SECONDS = 120.0
+SLOWEST_SECONDS = 300.0
 MOST_WORKER_MIB = 3 * 1024
 SAMPLINGS = (Sampling("uniform", 8), Sampling("fps", 5), Sampling("all"))
 CLIP = ResizeCrop(image_size=64, resize="shortest_edge", shortest_edge=64, interpolation="bicubic")

@@ -157,9 +157,9 @@ def _avi(codec: bytes, width: int, height: int, pictures: list[bytes]) -> bytes:
 
 
 BOMBS: dict[str, Callable[[], bytes]] = {
-    "jpeg_11500.avi": lambda: _avi(b"MJPG", 11_500, 11_500, [_jpeg(11_500, 11_500)] * 5),
     "jpeg_16000.mjpeg": lambda: _jpeg(16_000, 16_000) * 5,
     "jpeg_65500.avi": lambda: _avi(b"MJPG", 64, 48, [_jpeg(65_500, 4_000)] * 5),
+    "jpeg_11500.avi": lambda: _avi(b"MJPG", 11_500, 11_500, [_jpeg(11_500, 11_500)] * 5),
     "jpeg_grows.avi": lambda: _avi(b"MJPG", 64, 48, [_jpeg(64, 48), _jpeg(8_000, 8_000)] * 4),
     "png_60000.avi": lambda: _avi(b"MPNG", 60_000, 60_000, [_png(60_000, 60_000, 10)] * 5),
     "png_whole.avi": lambda: _avi(b"MPNG", 12_000, 10_000, [_png(12_000, 10_000, 10_000)] * 6),

@@ -45,7 +45,7 @@ def packets_of(path: Path) -> list[tuple[float, tuple[int, int]]]:
         found = [
             (float(packet.pts * packet.time_base), (packet.pos, packet.size))
             for packet in container.demux(video=0)
-            if packet.size and packet.pts is not None
+            if packet.size and packet.pts is not None and packet.pos is not None
         ]
     first = min(time for time, _ in found)
     return [(time - first, place) for time, place in found]
@@ -104,6 +104,16 @@ DAMAGE = [
     damaged("zeroed.avi", zeroed(long("mpeg4"), 1.0, 2.0), 1.0),
     damaged("zeroed.flv", zeroed(long(), 1.0, 3.0), 2.0),
     damaged("zeroed_motion_jpeg.mov", zeroed(long("mjpeg"), 1.0, 2.0), 1.0, within=6),
+    damaged("zeroed.webm", zeroed(long("libvpx"), 1.0, 3.0), 2.0),
+    damaged("zeroed.ogv", zeroed(long("libvpx", format="ogg"), 1.0, 3.0), 2.0),
+    damaged("zeroed.mxf", zeroed(long("mpeg2video", format="mxf"), 1.0, 3.0), 2.0),
+    damaged("zeroed.mpg", zeroed(long("mpeg2video", format="dvd"), 1.0, 3.0), 2.0),
+    damaged("zeroed_start.mp4", zeroed(long(), 0.0, 1.0), 1.0),
+    damaged("zeroed_start.mov", zeroed(long("mjpeg"), 0.0, 1.0), 1.0, within=6),
+    damaged("zeroed_start.avi", zeroed(long("mpeg4"), 0.0, 1.0), 1.0),
+    damaged("zeroed_end.mp4", zeroed(long(), 3.0, 4.0), 1.0),
+    damaged("zeroed_end.mkv", zeroed(long(), 3.0, 4.0), 1.0),
+    damaged("zeroed_end.flv", zeroed(long(), 3.0, 4.0), 1.0),
     refused("without_moov.mp4", without_index, "cannot be read as video"),
     refused("header_alone.mkv", first_bytes(long(), 300), "cannot be read as video"),
     refused("header_alone.mp4", first_bytes(long(**FASTSTART), 1500), "cannot be read as video"),
