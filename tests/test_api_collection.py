@@ -310,8 +310,8 @@ def test_a_root_that_became_a_file_drops_nothing(collection, videos, tmp_path):
     videos.write_text("not a folder any more")
     summary = collection.refresh()
     assert [item.reason for item in summary.unreachable] == [
-        "it is a file now, and was a folder, and its 3 indexed videos are kept, as a disk may not be mounted; drop them "
-        f"with: framecue index remove {videos}"
+        "it is a file now, and was a folder, and its 3 indexed videos are kept, as a disk may not be mounted; drop "
+        f"them with: framecue index remove {videos}"
     ]
     assert (summary.removed, len(names_of(collection))) == (0, 3)
     assert collection.remove([videos]) == 3
