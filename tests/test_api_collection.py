@@ -34,6 +34,7 @@ from framecue.models.adapter import make_card, save_adapter
 from framecue.models.builders import build_model
 from framecue.search import Filter, MomentIndex
 from framecue.tasks.moments import MomentEncoder
+from framecue.video.files import FolderRules
 from framecue.video.writer import write_video
 
 COLORS = {"red": (220, 30, 30), "blue": (20, 20, 220), "green": (20, 180, 20), "black": (0, 0, 0)}
@@ -167,13 +168,14 @@ def test_a_broken_file_is_a_line_and_the_rest_goes_on(collection, videos, tmp_pa
     (videos / "broken.mp4").write_text("no video")
     (videos / "broken copy.mp4").write_text("no video")
     (videos / "empty.avi").touch()
-    (videos / "secret.mp4").symlink_to(write(tmp_path / "outside.mp4", "green"))
+    (videos / "link.mp4").symlink_to(write(tmp_path / "outside.mp4", "green"))
+    (videos / "dead.mp4").symlink_to(tmp_path / "nothing.mp4")
     summary = collection.add([videos])
-    assert summary.added == 3
+    assert summary.added == 4
     told = {item.path.name: item.reason for item in summary.skipped}
-    assert told.keys() == {"broken.mp4", "broken copy.mp4", "empty.avi", "secret.mp4"}
+    assert told.keys() == {"broken.mp4", "broken copy.mp4", "empty.avi", "dead.mp4"}
     assert told["broken.mp4"].startswith("cannot be read as video: ")
-    assert "outside of what is indexed" in told["secret.mp4"]
+    assert told["dead.mp4"] == f"it is a link to {tmp_path / 'nothing.mp4'}, which is not there"
     assert summary.copies == 0
     assert len(collection.refresh().skipped) == 4  # told each time, never forgotten
 
@@ -265,6 +267,57 @@ def test_a_single_file_that_was_added_may_be_deleted(collection, videos):
     summary = collection.refresh()
     assert (summary.removed, summary.unreachable) == (1, ())
     assert collection.roots == (videos / "blue.mp4",)
+
+
+def test_what_is_excluded_is_kept_with_the_root_and_dropped(collection, videos):
+    write(videos / "#recycle" / "deleted.mp4", "green")
+    write(videos / "sub" / "@eaDir" / "red.mp4" / "SYNOPHOTO_FILM_M.mp4", "green")
+    collection.add([videos])
+    assert names_of(collection) == ["blue.mp4", "red then blue.mp4", "red.mp4"]
+    shutil.copy(videos / "red.mp4", videos / "sub" / "red again.mp4")
+    assert collection.add([videos], rules=FolderRules(exclude=("sub", "blue*"))).removed == 2
+    assert names_of(collection) == ["red.mp4"]
+    write(videos / "sub" / "new.mp4", "green", seconds=4)
+    write(videos / "blue 2.mp4", "blue", seconds=4)
+    write(videos / "black.mp4", "black")
+    summary = collection.refresh()
+    assert (summary.added, summary.copies, names_of(collection)) == (1, 0, ["black.mp4", "red.mp4"])
+    assert collection.add([videos]).unchanged == 2, "said nothing, they are as they were"
+    assert open_index(collection.folder).status().rules == {videos: FolderRules(exclude=("sub", "blue*"))}
+    collection.add([videos], rules=FolderRules(include=("#recycle",)))
+    assert "deleted.mp4" in names_of(collection)
+    assert "new.mp4" in names_of(collection)
+    collection.remove([videos])
+    assert collection.status().rules == {}
+
+
+def test_an_exclude_of_everything_is_refused_and_changes_nothing(collection, videos):
+    for source in ([videos], [videos / "red.mp4"]):
+        with pytest.raises(DatasetError, match=r"left out by --exclude '\*'"):
+            collection.add(source, rules=FolderRules(exclude=("*",)))
+    assert collection.roots == ()
+    collection.add([videos])
+    with pytest.raises(DatasetError, match="all 3 videos in it are left out"):
+        collection.add([videos], rules=FolderRules(exclude=("*.mp4",)))
+    assert len(names_of(collection)) == 3
+    assert collection.status().rules == {}
+
+
+def test_a_root_that_became_a_file_drops_nothing(collection, videos, tmp_path):
+    """Neither one that was a folder, nor, of a root that is a file, more than that."""
+    collection.add([videos])
+    videos.rename(tmp_path / "elsewhere")
+    videos.write_text("not a folder any more")
+    summary = collection.refresh()
+    assert [item.reason for item in summary.unreachable] == [
+        "it is a file now, and was a folder, and its 3 indexed videos are kept, as a disk may not be mounted; drop "
+        f"them with: framecue index remove {videos}"
+    ]
+    assert (summary.removed, len(names_of(collection))) == (0, 3)
+    assert collection.remove([videos]) == 3
+    collection.add([tmp_path / "elsewhere" / "red.mp4"])
+    assert collection.refresh().unchanged == 1
+    assert collection.roots == (tmp_path / "elsewhere" / "red.mp4",)
 
 
 def rows_on_disk(collection):
@@ -663,7 +716,7 @@ def test_a_creation_that_was_killed_can_be_repeated(tmp_path, collection, tiny_b
         open_index(collection.folder, backbone=tiny_backbone, create=True)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format_version": 1}', '{"format_version": 9}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format_version": 2}', '{"format_version": 9}'])
 def test_damaged_settings_are_one_line(collection, text):
     (collection.folder / "collection.json").write_text(text)
     with pytest.raises(MomentIndexError, match=r"collection.json is damaged|settings of format 9") as error:

@@ -210,5 +210,15 @@ def test_ctrl_c_is_one_line_and_keeps_what_is_finished(run, videos, index):
 def test_help_says_what_is_needed(run):
     assert "Bring the index up to date" in run("--help").stdout
     text = run("add", "--help").stdout
-    for option in ("--index", "--adapter", "--backbone", "--metadata", "--window", "--hop", "--json"):
+    for option in (
+        "--index",
+        "--adapter",
+        "--backbone",
+        "--metadata",
+        "--window",
+        "--hop",
+        "--exclude",
+        "--include",
+        "--json",
+    ):
         assert option in text
