@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from footage import Footage, number_of
 from footage_corpus import CORPUS
-from framecue.video.source import Decoding
 
 from framecue.errors import VideoError
 from framecue.types import FrameBatch
 from framecue.video.reader import VideoInfo, VideoSummary, probe, read_frames, read_video
 from framecue.video.sampling import Sampling, fps_indices, uniform_indices
+from framecue.video.source import Decoding
 
 ALL = Sampling("all")
 EXPECTED: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("footage_expected.json").read_text())
