@@ -6,7 +6,7 @@ PIP_QUIET := --quiet --disable-pip-version-check
 OUT ?= demo-out
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench wheel clean
+.PHONY: help install demo test soak lint format bench wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,10 @@ test: $(VENV)/.installed-dev  ## lint, types, all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+
+soak: $(VENV)/.installed-dev  ## 600 mutated files, 300 rewrites of an index: a quarter of an hour, 2 GiB
+	$(BIN)/python tests/soak/fuzz_videos.py
+	$(BIN)/python tests/soak/index_rewrites.py
 
 lint: $(VENV)/.installed-dev  ## lint and types alone
 	$(BIN)/ruff check .

@@ -27,7 +27,7 @@ class Damage:
         self._source = source
         self.first_error: str | None = None
         self._failures = 0
-        self._has_keyframe = False
+        self._has_keyframe = self._has_shown = False
         self._gaps: dict[int, int] = {}
         self._heard_seconds = 0.0
         self._start = 0
@@ -71,6 +71,11 @@ class Damage:
 
     def showed(self, ticks: int, end_ticks: int) -> None:
         """A frame was given out."""
+        if self._end is None and self._failures and not self._has_shown:
+            start = self._source.stream.start_time
+            if start is not None and ticks - start > self._source.frame_ticks / 2:
+                self._gaps[start] = ticks
+        self._has_shown = True
         if self._end is not None:
             gap, frame = ticks - self._end, self._source.frame_ticks
             is_silent = (

@@ -113,7 +113,7 @@ class Source:
     @property
     def resynchronizes(self) -> bool:
         """Whether FFmpeg's reader passes over damage without an error."""
-        return self.clock_may_jump or self.container.format.name in ("matroska,webm", "flv", "asf")
+        return self.clock_may_jump or self.container.format.name in ("matroska,webm", "flv", "asf", "mxf", "nut")
 
     def seconds(self, ticks: int) -> float:
         """On the player's axis."""

@@ -1,6 +1,5 @@
 """Writes frames as H.264 MP4 files: the way out that mirrors `video.reader`."""
 
-import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framecue.errors import VideoError
+from framecue.files import atomic_path
 
 
 def write_video(
@@ -40,15 +40,11 @@ def write_video(
     first = next(images, None)
     if first is None:
         raise VideoError(f"{path}: frames to write must be at least one image, got none.")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _encode(partial, chain([first], images), first.shape[:2], fps, crf, intra_only)
-        partial.replace(path)
+        with atomic_path(path) as partial:
+            _encode(partial, chain([first], images), first.shape[:2], fps, crf, intra_only)
     except (OSError, av.FFmpegError) as error:
         raise VideoError(f"{path}: cannot be written as video: {error}.") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _as_channels_last(path: Path, frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
