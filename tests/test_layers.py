@@ -57,6 +57,18 @@ def test_imports_go_down(path):
         assert HEIGHT[other] < HEIGHT[room], f"{path.relative_to(SOURCE)} imports {module}: not downward"
 
 
+def test_ffmpeg_is_opened_in_one_room():
+    """Elsewhere no list of formats, no limit and no worker would stand before a file."""
+    for path in MODULES:
+        names = {
+            name.split(".")[0]
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [])
+            + ([node.module or ""] if isinstance(node, ast.ImportFrom) else [])
+        }
+        assert "av" not in names or path.parent.name == "video", path
+
+
 def test_help_needs_no_heavy_library():
     """Importing the package and the command line pulls in neither torch nor transformers, PyAV, Lance or matplotlib."""
     code = (

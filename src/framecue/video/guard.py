@@ -57,27 +57,34 @@ def memory_path() -> Path:
 
 
 def _refuse_poisonous(path: Path, decoding: Decoding | None) -> None:
-    if decoding is not None and decoding.retry:
+    key = _key(path)
+    known = _remembered()
+    if key not in known:
         return
-    reason = _remembered().get(_key(path) or "")
-    if reason is not None:
-        raise _poisonous(path, f"{reason} when it was read before")
+    if decoding is None or not decoding.retry:
+        raise _poisonous(path, f"{known[key]} when it was read before")
+    _remember(key, None)
 
 
 def _condemned(path: Path, error: WorkerDiedError) -> VideoError:
     key = _key(path)
     if key is not None and error.kind != "killed":  # which says nothing of the file
-        with _lock, suppress(OSError):  # a home that cannot be written to
-            known = _remembered()
-            known[key] = error.reason
-            latest = dict(list(known.items())[-_MOST_REMEMBERED:])
-            memory_path().parent.mkdir(parents=True, exist_ok=True)
-            write_text(memory_path(), json.dumps(latest, indent=1))
+        _remember(key, error.reason)
     return _poisonous(path, error.reason)
 
 
 def _poisonous(path: Path, reason: str) -> VideoError:
     return refusal(path, reason, "convert it anew or leave it out; a retry reads it again")
+
+
+def _remember(key: str, reason: str | None) -> None:
+    """None forgets it."""
+    with _lock, suppress(OSError):  # a home that cannot be written to
+        known = _remembered()
+        known.pop(key, None)
+        if reason is not None:
+            known[key] = reason
+        write_text(memory_path(), json.dumps(dict(list(known.items())[-_MOST_REMEMBERED:]), indent=1))
 
 
 def _remembered() -> dict[str, str]:
