@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 _WATCHED_FRAMES = 32
 """After a failure, a gap between so many frames is its doing: decoders hold frames back, and times are put in order."""
-_SHORTEST_SECONDS = 0.5
-"""Headers are rounded: a file that ends less than this before its promised end is whole."""
+_SHORTEST_SECONDS, _SHORTEST_EXACT_SECONDS = 0.5, 0.2
+"""Headers are rounded: a file that ends less than this before its promised end is whole. MP4's are exact."""
 _SHORTEST_GAP_SECONDS = 0.05
 _STEADY_FRAMES = 12
 _SILENT_GAP_SECONDS = 1.0
@@ -106,7 +106,8 @@ class Damage:
         elif self._failures:
             source.note(f"{self._failures} damaged pieces of pictures were passed over")
         end, promised = self._seconds(end_ticks), source.promised_end_seconds()
-        if promised is not None and promised - max(end, self._heard_seconds) > _SHORTEST_SECONDS:
+        shortest = _SHORTEST_EXACT_SECONDS if source.container.format.name.startswith("mov,") else _SHORTEST_SECONDS
+        if promised is not None and promised - max(end, self._heard_seconds) > shortest:
             source.note(
                 f"it ends at {end:.1f} s, {promised - end:.1f} s before the end that its header promises: it was cut"
             )
