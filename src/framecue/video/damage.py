@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 
 _WATCHED_FRAMES = 32
 """After a failure, a gap between so many frames is its doing: decoders hold frames back, and times are put in order."""
-_SHORTEST_SECONDS, _SHORTEST_EXACT_SECONDS = 0.5, 0.2
-"""Headers are rounded: a file that ends less than this before its promised end is whole. MP4's are exact."""
+_SHORTEST_SECONDS, _SHORTEST_FRAMES = 0.5, 2.5
+"""Headers are rounded: a file that ends less than this before its promised end is whole. MP4's, which are exact, may be
+off by so many frames."""
 _SHORTEST_GAP_SECONDS = 0.05
 _STEADY_FRAMES = 12
 _SILENT_GAP_SECONDS = 1.0
@@ -104,9 +105,11 @@ class Damage:
             why = "they do not decode" if self.first_error else "it is damaged, or its recording paused there"
             source.note(f"{float(missing):.1f} s of pictures are missing, from {first:.1f} s on: {why}")
         elif self._failures:
-            source.note(f"{self._failures} damaged pieces of pictures were passed over")
+            pieces = "piece" if self._failures == 1 else "pieces"
+            source.note(f"{self._failures} damaged {pieces} of pictures passed over")
         end, promised = self._seconds(end_ticks), source.promised_end_seconds()
-        shortest = _SHORTEST_EXACT_SECONDS if source.container.format.name.startswith("mov,") else _SHORTEST_SECONDS
+        is_exact = source.container.format.name.startswith("mov,")
+        shortest = _SHORTEST_FRAMES * source.frame_ticks * source.tick_seconds if is_exact else _SHORTEST_SECONDS
         if promised is not None and promised - max(end, self._heard_seconds) > shortest:
             source.note(
                 f"it ends at {end:.1f} s, {promised - end:.1f} s before the end that its header promises: it was cut"
