@@ -143,22 +143,14 @@ def resample(pixels: Pixels, width: int, height: int, interpolation: Interpolati
     if cykooz_resizer is None:
         return resample_by_pillow(pixels, width, height, interpolation)
     resizer, options = _resizer(interpolation)
-    if pixels.dtype == np.uint8:
-        image = Image.fromarray(np.ascontiguousarray(pixels))
-        for size in ((width, image.height), (width, height)):
-            if size != image.size:
-                target = Image.new("RGB", size)
-                resizer.resize_pil(image, target, options)
-                image = target
-        return np.asarray(image)
-    kind = cykooz_resizer.PixelType.U16x3
-    source = cykooz_resizer.ImageData(pixels.shape[1], pixels.shape[0], kind, np.ascontiguousarray(pixels).tobytes())
-    for size in ((width, source.height), (width, height)):
-        if size != (source.width, source.height):
-            wider = cykooz_resizer.ImageData(*size, kind)
-            resizer.resize(source, wider, options)
-            source = wider
-    return np.frombuffer(source.get_buffer(), dtype=np.uint16).reshape(height, width, 3)
+    kind = cykooz_resizer.PixelType.U8x3 if pixels.dtype == np.uint8 else cykooz_resizer.PixelType.U16x3
+    image = cykooz_resizer.ImageData(pixels.shape[1], pixels.shape[0], kind, pixels.tobytes())
+    for size in ((width, image.height), (width, height)):  # in one step it rounds once, where Pillow rounds twice
+        if size != (image.width, image.height):
+            target = cykooz_resizer.ImageData(*size, kind)
+            resizer.resize(image, target, options)
+            image = target
+    return np.frombuffer(image.get_buffer(), dtype=pixels.dtype).reshape(height, width, 3)
 
 
 def resample_by_pillow(pixels: Pixels, width: int, height: int, interpolation: Interpolation) -> Pixels:

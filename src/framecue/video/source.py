@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import av
@@ -86,11 +87,11 @@ class Source:
     def __post_init__(self) -> None:
         self.damage = Damage(self)
 
-    @property
+    @cached_property
     def tick_seconds(self) -> Fraction:
         return self.stream.time_base or Fraction(1)
 
-    @property
+    @cached_property
     def frame_ticks(self) -> int:
         """How long a frame is shown on average, at least 1."""
         rate = self.stream.average_rate or self.stream.guessed_rate
@@ -105,7 +106,7 @@ class Source:
         """Whether the format allows a new clock in the middle of a file, as broadcasts do."""
         return bool(self.container.format.flags & _CLOCK_MAY_JUMP)
 
-    @property
+    @cached_property
     def has_times(self) -> bool:
         """Whether the format stores times at all; FFmpeg's guesses for others have holes."""
         return not self.container.format.flags & _HAS_NO_TIMES
