@@ -65,7 +65,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         # Of other files that the block uses, the error names them itself.
         if temporary is None or error.filename in (None, str(temporary)):
-            error.filename = str(path)
+            with suppress(AttributeError):  # errors of FFmpeg have names of their own
+                error.filename = str(path)
         raise
     finally:
         if temporary is not None:

@@ -131,7 +131,7 @@ def test_ctrl_c_is_one_line_and_the_same_command_goes_on(videos: Path, tmp_path:
     while not store.exists():
         assert process.poll() is None
         time.sleep(0.01)
-    time.sleep(1.5)  # one video, 5 batches of 0.2 s, is finished by now
+    time.sleep(2.2)  # one video, 5 batches of 0.2 s, is finished by now, and not all four
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=30)
     assert process.returncode == 130

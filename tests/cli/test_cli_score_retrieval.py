@@ -210,7 +210,7 @@ def test_damaged_headers_never_end_in_another_error(saved):
         ("t.json", '{"a": 1}', "must be a JSON list of whole numbers, one for each text."),
         ("t.json", "[0, 1", "is not valid JSON. Give a list of whole numbers, one for each text."),
         ("t.json", "[" * 100000, "is not valid JSON."),
-        ("t.txt", b"\xff\xfe0", "is not UTF-8, perhaps UTF-16."),
+        ("t.txt", b"\xff\xfe0", "byte 0x30 is not UTF-16. Save the file as UTF-8."),
     ],
 )
 def test_truth_refused(saved, tmp_path, name, content, message):

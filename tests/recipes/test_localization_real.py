@@ -110,7 +110,7 @@ def test_times_follow_the_frames_own_at_a_variable_rate(trained, truth, folder):
         if "gmdcsa24" not in name:
             continue
         features = predictor.frame_features(folder.parent / name)
-        times = frame_times(folder.parent / name)
+        times = frame_times(folder.parent / name) - probe(folder.parent / name).origin_seconds
         nearest = np.abs(features.pts_seconds[:, None] - times[None]).min(axis=1)
         assert nearest.max() < MICROSECOND
         steps = np.diff(times)

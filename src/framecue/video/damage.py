@@ -10,9 +10,8 @@ if TYPE_CHECKING:
 
 _WATCHED_FRAMES = 32
 """After a failure, a gap between so many frames is its doing: decoders hold frames back, and times are put in order."""
-_SHORTEST_SECONDS, _SHORTEST_FRAMES = 0.5, 2.5
-"""Headers are rounded: a file that ends less than this before its promised end is whole. MP4's, which are exact, may be
-off by so many frames."""
+_SHORTEST_SECONDS = 0.5
+"""Headers are rounded: a file that ends less than this before its promised end is whole. MP4's are exact."""
 _SHORTEST_GAP_SECONDS = 0.05
 _STEADY_FRAMES = 12
 _SILENT_GAP_SECONDS = 1.0
@@ -63,8 +62,8 @@ class Damage:
         reason = ffmpeg_words(error)
         self.first_error = self.first_error or reason
         self._watch = _WATCHED_FRAMES
-        if not self._has_keyframe:  # a recording that was joined in the middle of a group of pictures
-            return
+        if not self._has_keyframe and not self._source.has_exact_times:
+            return  # a recording that was joined in the middle of a group of pictures
         self._failures += 1
         if self._source.decoding.strict:
             at = f" at {self._seconds(self._end):.1f} s" if self._end is not None else ""
@@ -109,7 +108,7 @@ class Damage:
             source.note(f"{self._failures} damaged {pieces} of pictures passed over")
         end, promised = self._seconds(end_ticks), source.promised_end_seconds()
         is_exact = source.container.format.name.startswith("mov,")
-        shortest = _SHORTEST_FRAMES * source.frame_ticks * source.tick_seconds if is_exact else _SHORTEST_SECONDS
+        shortest = source.promised_within_seconds if is_exact else _SHORTEST_SECONDS
         if promised is not None and promised - max(end, self._heard_seconds) > shortest:
             source.note(
                 f"it ends at {end:.1f} s, {promised - end:.1f} s before the end that its header promises: it was cut"

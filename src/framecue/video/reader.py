@@ -325,8 +325,8 @@ def _summarize(source: Source, end_ticks: int) -> VideoSummary:
     source.tell_jumps()
     end, promised = source.seconds(end_ticks), source.promised_end_seconds()
     # The header's figure is the finer one as long as it is true.
-    half_frame = source.frame_ticks * source.tick_seconds / 2
-    duration = promised if promised is not None and abs(promised - end) < half_frame else end
+    is_true = promised is not None and abs(promised - end) < source.promised_within_seconds
+    duration = promised if promised is not None and is_true else end
     return VideoSummary(duration, float(source.origin), len(source.jump_seconds), tuple(source.notes))
 
 

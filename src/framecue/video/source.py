@@ -112,6 +112,12 @@ class Source:
         return not self.container.format.flags & _HAS_NO_TIMES
 
     @property
+    def promised_within_seconds(self) -> Fraction:
+        """How exact the promised end is where it is true: MP4 sums up its frames, others may lack one."""
+        frames = Fraction(5, 2) if self.container.format.name.startswith("mov,") else Fraction(1, 2)
+        return frames * self.frame_ticks * self.tick_seconds
+
+    @property
     def resynchronizes(self) -> bool:
         """Whether FFmpeg's reader passes over damage without an error."""
         return self.clock_may_jump or self.container.format.name in ("matroska,webm", "flv", "asf", "mxf", "nut")
