@@ -179,9 +179,11 @@ class Bars:
 
     def __init__(self, display: "_Display") -> None:
         self._display = display
+        self.noted: Sequence[Noted] = ()
 
     def extraction(self, state: "ExtractionProgress") -> None:
         """Videos done, and frames per second."""
+        self.noted = state.noted
         rate = state.num_frames / max(state.elapsed_seconds, 1e-9)
         self.phase("videos", state.videos_done, state.num_videos, f"{rate:.0f} frames/s")
 
@@ -196,9 +198,20 @@ class Bars:
 
 @contextmanager
 def progress_bars() -> Iterator[Bars]:
-    """Bars with count, rate and time left on standard error; where that is no terminal, a line now and then."""
+    """Bars with count, rate and time left on standard error; where that is no terminal, a line now and then.
+
+    When they end, what is to be known of extracted files is said.
+    """
+    with _display() as display:
+        bars = Bars(display)
+        yield bars
+    note_files(bars.noted)
+
+
+@contextmanager
+def _display() -> "Iterator[_Display]":
     if not sys.stderr.isatty():
-        yield Bars(_PlainDisplay())
+        yield _PlainDisplay()
         return
     from rich.console import Console
     from rich.progress import (
@@ -220,7 +233,7 @@ def progress_bars() -> Iterator[Bars]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield Bars(_RichDisplay(progress))
+        yield _RichDisplay(progress)
 
 
 class _Display(Protocol):

@@ -15,7 +15,6 @@ from framecue.cli.common import (
     decoding_asked,
     exit_for_skipped,
     folder_rules,
-    note_files,
     notes_json,
     print_json,
     progress_bars,
@@ -96,5 +95,4 @@ def extract(
             f"{summary.extracted} videos extracted ({summary.num_frames} frames, {rate:.0f} frames/s), "
             f"{summary.already_stored} stored before, {len(summary.skipped)} skipped; store: {store}"
         )
-    note_files(summary.noted)
     exit_for_skipped(summary.skipped)

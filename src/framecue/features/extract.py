@@ -62,12 +62,14 @@ class ExtractionProgress:
         num_videos: all that were asked for.
         videos_done: finished, stored before, or skipped.
         num_frames: frames encoded so far.
+        noted: what a user should know of how files were read, so far.
     """
 
     num_videos: int
     videos_done: int
     num_frames: int
     elapsed_seconds: float
+    noted: Sequence[Noted] = ()
 
 
 def make_maker(
@@ -148,7 +150,7 @@ def extract(
     def after_each() -> bool:
         if on_progress is not None:
             elapsed_seconds = time.perf_counter() - started
-            on_progress(ExtractionProgress(len(paths), run.videos_done, packer.num_frames, elapsed_seconds))
+            on_progress(ExtractionProgress(len(paths), run.videos_done, packer.num_frames, elapsed_seconds, run.noted))
         return stop is None or not stop.is_set()
 
     _drive(run, decoders, after_each)
