@@ -94,12 +94,12 @@ def names_asked(labels: str | None, labels_file: Path | None, adapter: str | Non
             names = split_names(labels or "")
         except DatasetError as error:
             raise UsageError(f"--labels: {error}") from error
-    if not names and (labels is not None or labels_file is not None):
-        raise UsageError(f"There are no names in {'--labels' if labels_file is None else labels_file}; write some.")
     if not names and adapter is None:
         raise UsageError(
             "Nothing to choose from; give --labels 'walking, running', --labels-file FILE or --adapter DIR."
         )
+    if not names and (labels is not None or labels_file is not None):
+        raise UsageError(f"There are no names in {'--labels' if labels_file is None else labels_file}; write some.")
     source = "--labels" if labels_file is None else f"{labels_file}"
     for name in names:
         if labels_file is None and os.path.isfile(name):
