@@ -256,10 +256,9 @@ class IndexRun:
                 moments = self._moments(path, video_id, decoding)
                 if _stamp(path) != stamp:
                     raise VideoError(f"{path}: the file changed while it was read; run again when it is complete")
-                vectors, video_seconds = (
-                    self._describe(path, video_id, stamp, moments, decoding),
-                    moments.duration_seconds,
-                )
+                known = {} if before is None else before.metadata
+                vectors = self._describe(path, video_id, stamp, moments, known, decoding.stream)
+                video_seconds = moments.duration_seconds
             message: _Message = _Settled(path, verdict, vectors)
         except VideoError as error:
             message = _Failed(path, Skipped.because(path, error).reason, video_id)
@@ -280,11 +279,15 @@ class IndexRun:
         return replace(moments, origin_seconds=features.origin_seconds, notes=tuple(features.notes))
 
     def _describe(
-        self, path: Path, video_id: str, stamp: Stamp, moments: MomentVectors, decoding: Decoding
+        self,
+        path: Path,
+        video_id: str,
+        stamp: Stamp,
+        moments: MomentVectors,
+        known: Mapping[str, MetadataValue],
+        stream_index: int | None,
     ) -> VideoVectors:
-        with self._lock:
-            before = self.plan.video_before(path)
-        metadata = {**(before.metadata if before else {}), **self.metadata.get(path, {})}
+        metadata = {**known, **self.metadata.get(path, {})}
         video = IndexedVideo(
             video_id,
             path,
@@ -294,7 +297,7 @@ class IndexRun:
             date_of(path, stamp.mtime_ns),
             metadata,
             moments.origin_seconds,
-            decoding.stream,
+            stream_index,
             moments.notes,
         )
         return VideoVectors(video, moments.spans, moments.vectors, moments.whole)

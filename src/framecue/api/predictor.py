@@ -16,7 +16,7 @@ from framecue.config import EvaluateConfig
 from framecue.datasets.feature_set import features_to_views
 from framecue.datasets.naming import class_key, is_text, spoken
 from framecue.errors import AdapterError, UsageError, VideoError
-from framecue.features.encode import encode_video
+from framecue.features.encode import SecondsDone, encode_video
 from framecue.models.adapter import CARD, AdapterCard, load_whole_adapter, read_card
 from framecue.models.handcrafted import Handcrafted
 from framecue.models.localization import LocalizationModel
@@ -24,7 +24,7 @@ from framecue.models.video_text import VideoTextModel
 from framecue.tasks.evaluation import rejection_rule
 from framecue.tasks.localization import TwoStage
 from framecue.tasks.localization_evaluation import trained_localizer
-from framecue.tasks.localize_video import SecondsDone, localize_video
+from framecue.tasks.localize_video import localize_video
 from framecue.tasks.recognition import average_views, score_views
 from framecue.tasks.rejection import RejectionRule, apply_rejection
 from framecue.tasks.spotting import adapter_localizer, frozen_localizer

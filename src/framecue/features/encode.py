@@ -1,6 +1,6 @@
 """One video to frame features, in memory: the plain path beside `extract`, for a file that is asked about once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,10 @@ from framecue.video.sampling import parse_sampling
 from framecue.video.source import Decoding
 
 CHUNK_FRAMES = 64
+
+Times = npt.NDArray[np.float64]
+SecondsDone = Callable[[float, float | None], None]
+"""Called with the seconds of a video that are done, and its length where that is known."""
 
 
 def encode_video(path: Path, backbone: FrameEncoder, sampling: str, decoding: Decoding | None = None) -> FrameFeatures:
@@ -57,9 +61,19 @@ class FeatureStream:
             decoding=decoding,
         )
 
-    def __iter__(self) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]]:
+    def __iter__(self) -> Iterator[tuple[npt.NDArray[np.float32], Times]]:
         for batch in self._reading:
             yield self._backbone.encode_frames(torch.from_numpy(batch.frames)).float().cpu().numpy(), batch.pts_seconds
+
+    def reported(self, on_progress: SecondsDone | None) -> Iterator[tuple[npt.NDArray[np.float32], Times]]:
+        """The same; `on_progress` is told of each chunk and of the end."""
+        for chunk in self:
+            yield chunk
+            if on_progress is not None:
+                length = self.info.duration_seconds
+                on_progress(min(float(chunk[1][-1]), length or np.inf), length)
+        if on_progress is not None:
+            on_progress(self.end_seconds(), self.end_seconds())
 
     @property
     def info(self) -> VideoInfo:

@@ -1,22 +1,19 @@
 """A video file to named segments: the stream of its features through a localizer."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from framecue.errors import UsageError
-from framecue.features.encode import FeatureStream
+from framecue.features.encode import FeatureStream, SecondsDone
 from framecue.features.extract import FrameEncoder
 from framecue.tasks.localization import GivenProposals, TwoStage
-from framecue.tasks.streaming import Chunk, GatherSettings, localize_stream
+from framecue.tasks.streaming import GatherSettings, localize_stream
 from framecue.types import Localization, ScoredSegment
 from framecue.video.reader import probe
 from framecue.video.source import Decoding
-
-SecondsDone = Callable[[float, float | None], None]
-"""Called with the seconds of a video that are done, and its length where that is known."""
 
 
 def with_proposals(localizer: TwoStage, proposals: Sequence[ScoredSegment]) -> TwoStage:
@@ -63,8 +60,7 @@ def localize_video(
         inside = [_cut(segment, duration_seconds) for segment in proposals if id(segment) not in left_out]
         localizer = with_proposals(localizer, inside)
     stream = FeatureStream(path, backbone, localizer.sampling, decoding=decoding)
-    chunks: Iterable[Chunk] = stream if on_progress is None else _reported(stream, on_progress)
-    segments, score_curves = localize_stream(chunks, stream.end_seconds, localizer, settings)
+    segments, score_curves = localize_stream(stream.reported(on_progress), stream.end_seconds, localizer, settings)
     summary = stream.summary
     return Localization(
         path,
@@ -88,11 +84,3 @@ def outside(proposals: Iterable[ScoredSegment], duration_seconds: float) -> list
 def _cut(segment: ScoredSegment, duration_seconds: float) -> ScoredSegment:
     start_seconds, end_seconds = max(segment.start_seconds, 0.0), min(segment.end_seconds, duration_seconds)
     return replace(segment, start_seconds=start_seconds, end_seconds=end_seconds)
-
-
-def _reported(stream: FeatureStream, on_progress: SecondsDone) -> Iterator[Chunk]:
-    for chunk in stream:
-        yield chunk
-        length = stream.info.duration_seconds
-        on_progress(min(float(chunk[1][-1]), length or np.inf), length)
-    on_progress(stream.end_seconds(), stream.end_seconds())

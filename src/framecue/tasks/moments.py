@@ -20,7 +20,7 @@ from framecue.backbone import Backbone
 from framecue.datasets.feature_set import features_to_views
 from framecue.datasets.naming import is_text
 from framecue.errors import PromptTooLongError, UsageError, VideoError
-from framecue.features.encode import CHUNK_FRAMES, FeatureStream
+from framecue.features.encode import CHUNK_FRAMES, FeatureStream, SecondsDone
 from framecue.models.video_text import VideoTextModel
 from framecue.pictures.picture import Picture
 from framecue.tasks.moment_windows import Thinned, TimedWindow, cut_windows, shown_at, spread_times
@@ -96,7 +96,7 @@ class MomentEncoder:
         self,
         path: str | Path,
         *,
-        on_progress: Callable[[float, float | None], None] | None = None,
+        on_progress: SecondsDone | None = None,
         decoding: Decoding | None = None,
     ) -> MomentVectors:
         """All moments of a file, however long: held are a window, a chunk, 1024 features and the vectors.
@@ -112,7 +112,7 @@ class MomentEncoder:
             VideoError: the file cannot be read, or its features are no numbers.
         """
         stream = FeatureStream(Path(path), self.backbone, self.sampling, decoding=decoding)
-        moments = self.stream(_reported(stream, on_progress), stream.end_seconds, name=str(path))
+        moments = self.stream(stream.reported(on_progress), stream.end_seconds, name=str(path))
         return replace(moments, origin_seconds=stream.summary.origin_seconds, notes=stream.summary.notes)
 
     def stream(self, chunks: Iterable[Chunk], duration_seconds: EndOfVideo, *, name: str = "video") -> MomentVectors:
@@ -311,14 +311,6 @@ def _unit(vectors: Vectors) -> Vectors:
     with np.errstate(invalid="ignore", divide="ignore"):
         unit: Vectors = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
     return unit
-
-
-def _reported(stream: FeatureStream, on_progress: Callable[[float, float | None], None] | None) -> Iterator[Chunk]:
-    for chunk in stream:
-        yield chunk
-        if on_progress is not None:
-            length = stream.info.duration_seconds
-            on_progress(min(float(chunk[1][-1]), length or np.inf), length)
 
 
 def _pixels(image: str | Path | Image.Image) -> npt.NDArray[np.uint8]:

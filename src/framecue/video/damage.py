@@ -107,8 +107,7 @@ class Damage:
             pieces = "piece" if self._failures == 1 else "pieces"
             source.note(f"{self._failures} damaged {pieces} of pictures passed over")
         end, promised = self._seconds(end_ticks), source.promised_end_seconds()
-        is_exact = source.container.format.name.startswith("mov,")
-        shortest = source.promised_within_seconds if is_exact else _SHORTEST_SECONDS
+        shortest = source.promised_within_seconds if source.has_exact_promise else _SHORTEST_SECONDS
         if promised is not None and promised - max(end, self._heard_seconds) > shortest:
             source.note(
                 f"it ends at {end:.1f} s, {promised - end:.1f} s before the end that its header promises: it was cut"

@@ -2,7 +2,6 @@
 
 import fnmatch
 import os
-import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from framecue.errors import UsageError
+from framecue.files import name_form
 
 # fmt: off
 VIDEO_EXTENSIONS = frozenset((
@@ -154,12 +154,12 @@ def _matches(patterns: tuple[str, ...], path: Path, root: Path) -> bool:
 
 def _match(pattern: str, path: Path, root: Path) -> bool:
     parts = Path(os.path.abspath(path)).parts[1:] if pattern.startswith("/") else path.relative_to(root).parts
-    return _match_parts(_pattern_parts(pattern), tuple(map(_composed, parts)))
+    return _match_parts(_pattern_parts(pattern), tuple(map(name_form, parts)))
 
 
 @lru_cache(maxsize=1024)
 def _pattern_parts(pattern: str) -> tuple[str, ...]:
-    parts = tuple(part for part in _composed(pattern).split("/") if part not in ("", "."))
+    parts = tuple(part for part in name_form(pattern).split("/") if part not in ("", "."))
     return parts if "/" in pattern.rstrip("/") else ("**", *parts)
 
 
@@ -169,8 +169,3 @@ def _match_parts(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
     if pattern[0] == "**":
         return any(_match_parts(pattern[1:], parts[start:]) for start in range(len(parts) + 1))
     return fnmatch.fnmatchcase(parts[0], pattern[0]) and _match_parts(pattern[1:], parts[1:])
-
-
-def _composed(text: str) -> str:
-    """One spelling of letters with accents: file systems keep the one or the other."""
-    return unicodedata.normalize("NFC", text)

@@ -112,9 +112,14 @@ class Source:
         return not self.container.format.flags & _HAS_NO_TIMES
 
     @property
+    def has_exact_promise(self) -> bool:
+        """Whether the header sums up its frames instead of rounding."""
+        return self.container.format.name.startswith("mov,")
+
+    @property
     def promised_within_seconds(self) -> Fraction:
         """How exact the promised end is where it is true: MP4 sums up its frames, others may lack one."""
-        frames = Fraction(5, 2) if self.container.format.name.startswith("mov,") else Fraction(1, 2)
+        frames = Fraction(5, 2) if self.has_exact_promise else Fraction(1, 2)
         return frames * self.frame_ticks * self.tick_seconds
 
     @property
