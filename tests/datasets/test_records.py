@@ -228,7 +228,8 @@ def test_jsonl(tmp_path):
         ("path,label\na.mp4,run\nb.mp4,sit\na.mp4,run\n", ":4: */a.mp4 is listed twice (*:2)"),
         (
             "path,label\na.mp4,run\nsub/../a.mp4,sit\n",
-            ":3: */sub/../a.mp4 is labelled 'sit' here and 'run' there (*:2)",
+            ":3: */sub/../a.mp4 is labelled 'sit' here and 'run' there (*:2). Recognition takes one label for each "
+            "video: choose one, or train localization, which takes both as overlapping segments.",
         ),
         (
             "path,label,split\na.mp4,run,train\nb.mp4,run,train\na.mp4,run,test\n",

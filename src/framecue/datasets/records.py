@@ -146,11 +146,15 @@ def _pair_fault(record: Record, other: Record) -> DataFaultError | None:
         )
     if not same_times or record.split != other.split:
         return None
-    labels = (
-        f"labelled '{record.label}' here and '{other.label}' there" if record.label != other.label else "listed twice"
-    )
+    if record.label != other.label:
+        return DataFaultError(
+            "twice",
+            f"{record.origin}: {record.path} is labelled '{record.label}' here and '{other.label}' there "
+            f"({other.origin}). Recognition takes one label for each video: choose one, or train localization, which "
+            "takes both as overlapping segments.",
+        )
     return DataFaultError(
-        "twice", f"{record.origin}: {record.path} is {labels} ({other.origin}). Remove one of the entries."
+        "twice", f"{record.origin}: {record.path} is listed twice ({other.origin}). Remove one of the entries."
     )
 
 
