@@ -9,6 +9,7 @@ from framecue.config import ModelConfig
 from framecue.losses import nce_loss
 from framecue.models.builders import build_model
 from framecue.models.efficient_prompt import convert_checkpoint, read_checkpoint
+from framecue.models.efficient_prompt_flags import TrainingFlags
 
 RELATIVE = 1e-4
 PATHS = ("full", "truncated", "shared")
@@ -31,8 +32,8 @@ def build(case, backbone, shared_data: Path):
     if file is None:
         config = ModelConfig(n_prefix=0, n_suffix=0, temporal_layers=0, suffix_layout="absolute")
         return build_model(config, backbone)
-    state = read_checkpoint(shared_data / "golden" / "efficient_prompt" / f"trainables_{file}.safetensors")
-    model, _ = convert_checkpoint(state, backbone, n_prefix=n_prefix, n_suffix=n_suffix, temporal=temporal)
+    read = read_checkpoint(shared_data / "golden" / "efficient_prompt" / f"trainables_{file}.safetensors")
+    model, _ = convert_checkpoint(read, backbone, TrainingFlags(n_prefix, n_suffix, temporal=temporal))
     return model
 
 

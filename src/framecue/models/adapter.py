@@ -49,6 +49,7 @@ class AdapterCard(BaseModel):
         framecue_version, git_revision: of the code that wrote it; no revision outside a checkout.
         config: the resolved run config, as plain data.
         metrics: measured numbers, with how they were measured.
+        converted: of an imported checkpoint: its file's name, the flags it was converted with, and who said so.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,6 +74,7 @@ class AdapterCard(BaseModel):
     git_revision: str | None = None
     config: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
+    converted: dict[str, Any] = {}
 
     @model_validator(mode="after")
     def _check(self) -> "AdapterCard":
