@@ -39,11 +39,12 @@ class Regression:
 
 
 CONFIG = TrainConfig(iterations=50, lr=0.05, restart_iterations=20, validate_every=10, save_every=7, log_every=5)
+SAME = {"train": {"lr": 0.05}, "videos": {"train": "8 of content 1a2b"}}
 
 
 def run(folder, **options):
     task = Regression(**options)
-    state = train(task, CONFIG, folder, fingerprint="same")
+    state = train(task, CONFIG, folder, fingerprint=SAME)
     return task, state
 
 
@@ -77,7 +78,7 @@ def test_ctrl_c_between_two_steps_loses_nothing(tmp_path):
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        train(Regression(validated=False), CONFIG, tmp_path, fingerprint="same", progress=interrupt)
+        train(Regression(validated=False), CONFIG, tmp_path, fingerprint=SAME, progress=interrupt)
     assert torch.load(tmp_path / STATE, weights_only=True)["state"]["iteration"] == 23
 
 
@@ -94,11 +95,11 @@ def test_the_best_weights_survive_an_interruption(tmp_path):
 
     task.validate = interrupted_validate
     with pytest.raises(KeyboardInterrupt):
-        train(task, CONFIG, tmp_path / "parts", fingerprint="same")
+        train(task, CONFIG, tmp_path / "parts", fingerprint=SAME)
     resumed = Regression()
     resumed.validations = 4
-    state = train(resumed, CONFIG, tmp_path / "parts", fingerprint="same")
-    assert (state.iteration, state.best_iteration, state.best_metric) == (50, 30, 0)
+    state = train(resumed, CONFIG, tmp_path / "parts", fingerprint=SAME)
+    assert (state.iteration, state.best.iteration, state.best.metric) == (50, 30, 0)
     assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True))
     assert without_times(tmp_path / "whole") == without_times(tmp_path / "parts")
 
@@ -114,7 +115,7 @@ def test_killed_without_warning_equals_uninterrupted(tmp_path):
         task = test_loop.Regression(validated=False)
         whole = task.loss
         task.loss = lambda i: os.kill(os.getpid(), signal.SIGKILL) if i == 33 else whole(i)
-        test_loop.train(task, test_loop.CONFIG, Path({str(tmp_path / "killed")!r}), fingerprint="same")
+        test_loop.train(task, test_loop.CONFIG, Path({str(tmp_path / "killed")!r}), fingerprint=test_loop.SAME)
         """
     )
     done = subprocess.run([sys.executable, "-c", script], check=False)
@@ -128,14 +129,14 @@ def test_killed_without_warning_equals_uninterrupted(tmp_path):
 
 def test_best_validated_weights_are_kept(tmp_path):
     task, state = run(tmp_path)
-    assert (state.best_iteration, state.best_metric) == (30, 0)
+    assert (state.best.iteration, state.best.metric) == (30, 0)
     at_30, _ = run_to(tmp_path / "short", 30)
     assert all(torch.equal(a, b) for a, b in zip(task.model.parameters(), at_30.model.parameters(), strict=True))
 
 
 def run_to(folder, iterations):
     task = Regression(validated=False)
-    return task, train(task, CONFIG.model_copy(update={"iterations": iterations}), folder, fingerprint="same")
+    return task, train(task, CONFIG.model_copy(update={"iterations": iterations}), folder, fingerprint=SAME)
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
@@ -152,24 +153,75 @@ def test_schedule_is_cosine_with_restarts(tmp_path):
     assert rates[25] == pytest.approx(rates[5])
 
 
-def test_other_config_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("first_end", "best_at"),
+    [(33, 33), (35, 30), (20, 20)],
+    ids=["its end was best", "its end was not best", "a validation was due at its end"],
+)
+@pytest.mark.parametrize("decay", [0.0, 0.9])
+def test_a_run_that_goes_on_equals_one_that_was_longer_from_the_start(tmp_path, first_end, best_at, decay):
+    """Also where the end of the shorter one asked for a validation that the longer one does not have."""
+
+    class Judged(Regression):
+        def loss(self, iteration):
+            self.steps = iteration + 1
+            return super().loss(iteration)
+
+        def validate(self):
+            return {"top1": {best_at: 2.0, 45: 1.0}.get(self.steps, 0.0)}
+
+    def go_on_to(iterations, folder):
+        config = CONFIG.model_copy(update={"iterations": iterations, "ema_decay": decay})
+        return train(Judged(), config, folder, fingerprint=SAME).best.iteration
+
+    assert go_on_to(first_end, tmp_path / "longer") == best_at
+    assert go_on_to(45, tmp_path / "longer") == go_on_to(45, tmp_path / "whole") == (45 if first_end == 33 else best_at)
+    longer, whole = (torch.load(tmp_path / name / STATE, weights_only=True) for name in ("longer", "whole"))
+    for key in ("model", "optimizer", "schedule", "state"):
+        torch.testing.assert_close(longer[key], whole[key], rtol=0, atol=0)
+
+
+def test_steps_cannot_be_taken_back(tmp_path):
     run(tmp_path)
-    with pytest.raises(CheckpointError, match="another config or other data; choose another out"):
-        train(Regression(), CONFIG, tmp_path, fingerprint="other")
+    with pytest.raises(CheckpointError, match=r"a run of 50 steps, train\.iterations asks for 30; .* another out"):
+        run_to(tmp_path, 30)
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ({"train": {"lr": 0.01}}, r"data: train\.lr was 0\.05, is 0\.01; choose another out"),
+        ({"videos": {"train": "9 of content 77"}}, r"videos\.train was 8 of content 1a2b, is 9 of content 77;"),
+        ({"seed": 3, "train": {}}, r"seed was not there, is 3; train\.lr was 0\.05, is not there;"),
+    ],
+)
+def test_another_run_is_refused_with_the_keys_that_differ(tmp_path, now, said):
+    run(tmp_path)
+    with pytest.raises(CheckpointError, match=said):
+        train(Regression(), CONFIG, tmp_path, fingerprint=SAME | now)
+
+
+def test_a_state_of_another_version_is_refused(tmp_path):
+    run(tmp_path)
+    saved = torch.load(tmp_path / STATE, weights_only=True)
+    del saved["format_version"]
+    torch.save(saved, tmp_path / STATE)
+    with pytest.raises(CheckpointError, match="another version of framecue; choose another out"):
+        run(tmp_path)
 
 
 def test_damaged_state_is_refused(tmp_path):
     run(tmp_path)
     (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:200])
     with pytest.raises(CheckpointError, match=r"cannot be read .*--restart"):
-        train(Regression(), CONFIG, tmp_path, fingerprint="same")
+        train(Regression(), CONFIG, tmp_path, fingerprint=SAME)
 
 
 def test_a_loss_that_is_not_finite_stops(tmp_path):
     task = Regression()
     task.loss = lambda iteration: task.model.weight.sum() * float("nan")
     with pytest.raises(CheckpointError, match="step 1: the loss is nan; lower"):
-        train(task, CONFIG, tmp_path, fingerprint="same")
+        train(task, CONFIG, tmp_path, fingerprint=SAME)
 
 
 def test_logs(tmp_path):

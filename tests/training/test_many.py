@@ -88,7 +88,7 @@ def test_together_equals_alone(tiny_backbone, tmp_path, monkeypatch, model, trai
     untrained = [scores(task) for task in alone]
     train_many(together, config)
     for index, task in enumerate(alone):
-        train(task, config, tmp_path / str(index), fingerprint="")
+        train(task, config, tmp_path / str(index), fingerprint={})
         found = together[index].model.state_dict()
         for name, tensor in task.model.state_dict().items():
             if eps > 1e-8:
@@ -123,7 +123,7 @@ def test_other_sizes_are_other_groups(tiny_backbone, tmp_path):
     assert list(groups(together, 2**30)) == [[0, 3], [1], [2]]
     train_many(together, config)
     for index, task in enumerate(alone):
-        train(task, config, tmp_path / str(index), fingerprint="")
+        train(task, config, tmp_path / str(index), fingerprint={})
         np.testing.assert_allclose(scores(together[index]), scores(task), atol=1e-4)
 
 

@@ -39,7 +39,9 @@ def run(folder, *, stop_at=None, **options):
     def remember(done, total, numbers):
         raw.append(task.model.weight.detach().clone())
 
-    state = train(task, CONFIG.model_copy(update=options), folder, fingerprint="same", progress=remember)
+    state = train(
+        task, CONFIG.model_copy(update=options), folder, fingerprint={"train": {"lr": 0.05}}, progress=remember
+    )
     return task, state, raw
 
 
@@ -54,7 +56,7 @@ def test_three_steps_by_hand(tmp_path, decay, decays):
     assert len(task.validated) == 3
     for seen, expected in zip(task.validated, average, strict=True):
         torch.testing.assert_close(seen, expected)
-    assert torch.equal(state.best_weights["weight"], state.average["weight"])
+    assert torch.equal(state.best.weights["weight"], state.average["weight"])
     assert torch.equal(task.model.weight, state.average["weight"])
     assert not torch.equal(task.model.weight, raw[-1])
 
@@ -77,4 +79,4 @@ def test_interrupted_equals_uninterrupted(tmp_path, stop_at):
     resumed, state, _ = run(tmp_path / "parts", iterations=12, validate_every=5)
     assert all(torch.equal(state.average[name], whole_state.average[name]) for name in ("weight", "bias"))
     assert torch.equal(resumed.model.weight, whole.model.weight)
-    assert state.best_iteration == whole_state.best_iteration == 12
+    assert state.best.iteration == whole_state.best.iteration == 12

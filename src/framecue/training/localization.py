@@ -1,6 +1,5 @@
 """A whole localization run: config -> annotated videos -> features -> adapter -> results."""
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,13 +36,15 @@ from framecue.tasks.localization_evaluation import (
 from framecue.tasks.recognition import predict_logits
 from framecue.tasks.rejection import RejectionRule, fit_rejection
 from framecue.tasks.reporting import choose_min_score, measure_reporting
-from framecue.training.loop import train
+from framecue.training.loop import content_mark, train
 from framecue.training.recognition import (
     ADAPTER,
     CONFIG,
     RESULTS,
     RunProgress,
     RunResult,
+    deciding,
+    frozen_texts,
     make_handcrafted,
     needs_handcrafted,
     open_run,
@@ -199,7 +200,7 @@ def _fit(
         wanted,
     )
     chosen = {
-        "selected": {"iteration": state.best_iteration, "val_average_map": state.best_metric},
+        "selected": {"iteration": state.best.iteration, "val_average_map": state.best.metric},
         "blend": blend,
         "fusion": {"weight": weight, "val_average_map": fusion},
         "reporting": reporting,
@@ -329,7 +330,6 @@ def _card(
         "temporal_weight": classifier.temporal_weight,
         "handcrafted_weight": classifier.handcrafted_weight,
     }
-    frozen_texts = {"templates": handcrafted.templates, "descriptions": handcrafted.descriptions}
     return make_card(
         classifier.backbone,
         config.model.model_copy(update=weights),
@@ -343,29 +343,35 @@ def _card(
         rejection=fitted.rejection and fitted.rejection.to_json(),
         config=config.model_dump(mode="json"),
         metrics=results,
-        **(frozen_texts if classifier.handcrafted_weight or not config.localization.trains_classifier else {}),
+        **(
+            frozen_texts(handcrafted)
+            if classifier.handcrafted_weight or not config.localization.trains_classifier
+            else {}
+        ),
     )
 
 
-def _fingerprint(config: RunConfig, data: LocalizationData, outside: Outside, texts: Handcrafted | None) -> str:
+def _fingerprint(
+    config: RunConfig, data: LocalizationData, outside: Outside, texts: Handcrafted | None
+) -> dict[str, Any]:
     """What decides the trained weights: the config's deciding sections, the training and validation videos, the
     proposals that the latter are measured with, and the frozen texts where the model holds any."""
-    deciding = config.model_dump(mode="json", include={"task", "seed", "model", "backbone", "data", "localization"})
-    for name in ("test_subset", "fusion_weights", "external_scores"):
-        deciding["localization"].pop(name)
-    deciding["features"] = {"sampling": config.features.sampling, "dtype": config.features.dtype}
-    deciding["train"] = config.train.model_dump(mode="json", exclude={"save_every", "log_every"})
-    videos = [
-        f"{part.hashes[row]} {video.segments} {part.ignored[row]}"
+    train, val = (
+        [
+            f"{content} {video.segments} {ignored}"
+            for content, video, ignored in zip(part.hashes, part.videos, part.ignored, strict=True)
+        ]
         for part in (data.train, data.val)
-        for row, video in enumerate(part.videos)
-    ]
+    )
+    found = deciding(config, train=train, val=val)
+    found["localization"] = config.localization.model_dump(
+        mode="json", exclude={"test_subset", "fusion_weights", "external_scores"}
+    )
     if outside.proposals is not None:
-        videos += [str(outside.proposals.get(video.video_id)) for video in data.val.videos]
+        found["proposals"] = content_mark([str(outside.proposals.get(video.video_id)) for video in data.val.videos])
     if texts is not None:
-        deciding["handcrafted"] = [texts.templates, texts.descriptions]
-    deciding["videos"] = hashlib.sha256("\n".join(videos).encode()).hexdigest()
-    return json.dumps(deciding, sort_keys=True)
+        found["handcrafted"] = frozen_texts(texts)
+    return found
 
 
 def _describe(config: RunConfig, data: LocalizationData, trained: int) -> str:

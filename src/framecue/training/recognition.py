@@ -1,8 +1,7 @@
 """A whole training run: config -> records -> features -> adapter -> results."""
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from framecue.tasks.evaluation import evaluate_recognition, method_name, rejecti
 from framecue.tasks.recognition import RecognitionTask, predict_logits
 from framecue.tasks.recognition_data import RecognitionData, prepare, store_path
 from framecue.tasks.rejection import RejectionRule, fit_rejection
-from framecue.training.loop import STATE, train
+from framecue.training.loop import STATE, content_mark, train
 from framecue.types import Skipped
 
 CALIBRATION_VIDEOS = 5000  # evenly spread over the validation part; more take minutes and change nothing
@@ -151,7 +150,7 @@ def fit(config: RunConfig, data: RecognitionData, handcrafted: Handcrafted, *, p
     )
     fingerprint = _fingerprint(config, data, handcrafted)
     state = train(task, config.train, config.out, fingerprint=fingerprint, progress=progress.step)
-    selected = {"iteration": state.best_iteration, "val_top1": state.best_metric}
+    selected = {"iteration": state.best.iteration, "val_top1": state.best.metric}
     return finish(config, model.eval(), data, start=start, selected=selected)
 
 
@@ -209,7 +208,6 @@ def _card(
 ) -> AdapterCard:
     model = fitted.model
     weights = {"temporal_weight": model.temporal_weight, "handcrafted_weight": model.handcrafted_weight}
-    frozen_texts = {"templates": handcrafted.templates, "descriptions": handcrafted.descriptions}
     return make_card(
         model.backbone,
         config.model.model_copy(update=weights),
@@ -220,7 +218,7 @@ def _card(
         rejection=fitted.rejection and fitted.rejection.to_json(),
         config=config.model_dump(mode="json"),
         metrics=results,
-        **(frozen_texts if model.handcrafted_weight else {}),
+        **(frozen_texts(handcrafted) if model.handcrafted_weight else {}),
     )
 
 
@@ -247,17 +245,35 @@ def settled(config: RunConfig, backbone: Backbone) -> RunConfig:
     return config.model_copy(update={"out": config.out.absolute(), **sections})
 
 
-def _fingerprint(config: RunConfig, data: RecognitionData, handcrafted: Handcrafted) -> str:
+def deciding(config: RunConfig, **videos: Sequence[str]) -> dict[str, Any]:
+    """What decides the weights of a step in every task, as plain data; the number of steps does not.
+
+    Args:
+        videos: of each part that is looked at in training, a line for each video.
+    """
+    found = config.model_dump(mode="json", include={"task", "seed", "model", "backbone", "data"})
+    found["features"] = {"sampling": config.features.sampling, "dtype": config.features.dtype}
+    found["train"] = config.train.model_dump(mode="json", exclude={"iterations", "save_every", "log_every"})
+    found["videos"] = {part: content_mark(lines) for part, lines in videos.items()}
+    return found
+
+
+def _fingerprint(config: RunConfig, data: RecognitionData, handcrafted: Handcrafted) -> dict[str, Any]:
     """What decides the trained weights: the config's deciding sections, and the training and validation videos."""
-    deciding = config.model_dump(mode="json", include={"task", "seed", "model", "backbone", "data"})
-    deciding["features"] = {"sampling": config.features.sampling, "dtype": config.features.dtype}
-    deciding["train"] = config.train.model_dump(mode="json", exclude={"save_every", "log_every"})
-    deciding["views"] = config.evaluate.views  # validation averages them, and so chooses the weights by them
-    videos = [f"{part.hashes[row]} {part.targets[row]}" for part in (data.train, data.val) for row in range(len(part))]
+    train, val = (
+        [f"{content} {target}" for content, target in zip(part.hashes, part.targets, strict=True)]
+        for part in (data.train, data.val)
+    )
+    found = deciding(config, train=train, val=val)
+    found["evaluate"] = {"views": config.evaluate.views}  # validation averages them, and so chooses the weights by them
     if needs_handcrafted(config):
-        deciding["handcrafted"] = [handcrafted.templates, handcrafted.descriptions]
-    deciding["videos"] = hashlib.sha256("\n".join(videos).encode()).hexdigest()
-    return json.dumps(deciding, sort_keys=True)
+        found["handcrafted"] = frozen_texts(handcrafted)
+    return found
+
+
+def frozen_texts(handcrafted: Handcrafted) -> dict[str, Any]:
+    """Templates and descriptions as a fingerprint and a card hold them."""
+    return {"templates": list(handcrafted.templates), "descriptions": dict(handcrafted.descriptions)}
 
 
 def make_folder(folder: Path) -> None:

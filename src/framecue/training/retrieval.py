@@ -1,6 +1,5 @@
 """A whole retrieval run: config -> captioned videos -> features -> adapter -> results."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from framecue.training.recognition import (
     RESULTS,
     RunProgress,
     RunResult,
+    deciding,
     needs_handcrafted,
     open_run,
     settled,
@@ -111,7 +111,7 @@ def _fit(config: RunConfig, data: RetrievalData, backbone: Backbone, *, progress
     if len(data.val) > 1:
         matching = fit_match_rule(similarity(model, data.val, config), data.val.truth)
     chosen = {
-        "selected": {"iteration": state.best_iteration, "val_mean_recall": state.best_metric},
+        "selected": {"iteration": state.best.iteration, "val_mean_recall": state.best.metric},
         "blend": blend,
         "matching": matching and matching.to_json(),
     }
@@ -136,15 +136,12 @@ def _card(config: RunConfig, fitted: RetrievalFit, results: dict[str, Any]) -> A
     )
 
 
-def _fingerprint(config: RunConfig, data: RetrievalData) -> str:
+def _fingerprint(config: RunConfig, data: RetrievalData) -> dict[str, Any]:
     """What decides the trained weights: the config's deciding sections, and the training and validation videos."""
-    deciding = config.model_dump(mode="json", include={"task", "seed", "model", "backbone", "data", "retrieval"})
-    deciding["features"] = {"sampling": config.features.sampling, "dtype": config.features.dtype}
-    deciding["train"] = config.train.model_dump(mode="json", exclude={"save_every", "log_every"})
-    deciding["views"] = config.evaluate.views
-    lines = [line for part in (data.train, data.val) for line in _content(part)]
-    deciding["videos"] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    return json.dumps(deciding, sort_keys=True)
+    found = deciding(config, train=_content(data.train), val=_content(data.val))
+    found["retrieval"] = config.retrieval.model_dump(mode="json")
+    found["evaluate"] = {"views": config.evaluate.views}
+    return found
 
 
 def _content(part: CaptionedSet) -> list[str]:
