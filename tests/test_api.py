@@ -1,7 +1,5 @@
 """The Predictor: one object, the same answers each time, and clear refusals."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -187,18 +185,3 @@ def test_a_damaged_rule_is_one_clear_line(with_rule, rule, expected):
     assert expected in message
     assert "\n" not in message
     assert message.endswith("Train it again.")
-
-
-def test_an_adapter_of_the_first_format_still_loads(with_rule, video, tmp_path, tiny_backbone):
-    """Cards of version 1 know no rule, no handcrafted text and none of the model's newer keys."""
-    expected = with_rule(None).classify(video)
-    card = json.loads((tmp_path / "adapter.json").read_text())
-    for key in ("templates", "descriptions", "rejection"):
-        del card[key]
-    for key in ("temporal_gate", "temporal_weight", "handcrafted_weight"):
-        del card["model"][key]
-    (tmp_path / "adapter.json").write_text(json.dumps(card | {"format_version": 1}))
-    assert framecue.load(tmp_path, backbone=tiny_backbone).classify(video) == expected
-    (tmp_path / "adapter.json").write_text(json.dumps(card | {"format_version": 99}))
-    with pytest.raises(AdapterError, match="not valid at format_version"):
-        framecue.load(tmp_path, backbone=tiny_backbone)

@@ -10,6 +10,7 @@ from framecue.config import ModelConfig
 from framecue.errors import AdapterError, MakerMismatchError
 from framecue.models.adapter import CARD, TENSORS, load_adapter, make_card, read_card, save_adapter
 from framecue.models.builders import build_model
+from framecue.models.seen import PARTS, Seen, SeenVideo, read_seen
 
 CONFIG = ModelConfig(n_prefix=3, n_suffix=2, temporal_layers=1)
 
@@ -93,11 +94,21 @@ def test_a_write_that_fails_leaves_no_older_card(saved):
     assert not (folder / CARD).exists()
 
 
-def test_cards_of_the_future_are_refused(saved):
+@pytest.mark.parametrize("version", [4, 99])
+def test_cards_of_another_version_are_refused(saved, version):
     card = json.loads((saved[1] / CARD).read_text())
-    (saved[1] / CARD).write_text(json.dumps(card | {"format_version": 99}))
-    with pytest.raises(AdapterError, match="not valid at format_version"):
+    (saved[1] / CARD).write_text(json.dumps(card | {"format_version": version}))
+    with pytest.raises(AdapterError, match=f"has format_version {version}, this framecue reads 5; train or convert it"):
         read_card(saved[1])
+
+
+def test_what_was_seen_is_saved_beside_the_tensors_and_goes_with_an_older_adapter(saved):
+    model, folder = saved
+    seen = Seen(task="recognition", train=(SeenVideo(content_hash="00", name="v.mp4"),), val=(), test=())
+    save_adapter(folder, model, read_card(folder), seen)
+    assert read_seen(folder) == seen
+    save_adapter(folder, model, read_card(folder))
+    assert not (folder / PARTS).exists()
 
 
 def test_tensors_that_are_not_finite_are_refused(saved, tiny_backbone):

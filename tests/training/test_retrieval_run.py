@@ -92,7 +92,7 @@ def test_results_hold_both_directions_groups_and_the_frozen_row(trained):
 def test_adapter_is_trained_tensors_and_a_card_that_rebuilds_the_rest(trained, tiny_backbone):
     config, result = trained
     card = read_card(result.adapter)
-    assert (card.task, card.class_names, card.format_version) == ("retrieval", (), 4)
+    assert (card.task, card.class_names, card.format_version) == ("retrieval", (), 5)
     assert card.matching == result.results["matching"]
     tensors = load_file(result.adapter / "adapter.safetensors")
     assert not any("backbone" in name for name in tensors)

@@ -2,6 +2,7 @@
 
 adapter.safetensors   the trained tensors, and nothing of the backbone
 adapter.json          backbone id and hash, preprocessing, sampling, model config, class names, metrics, versions
+parts.json            what it has seen (models.seen); adapters that were not trained here have none
 """
 
 import json
@@ -23,9 +24,11 @@ from framecue.files import write_bytes, write_text
 from framecue.models.builders import build_localization, build_model
 from framecue.models.handcrafted import Handcrafted
 from framecue.models.localization import LocalizationModel
+from framecue.models.seen import PARTS, Seen
 from framecue.models.video_text import VideoTextModel
 
 TENSORS, CARD = "adapter.safetensors", "adapter.json"
+FORMAT_VERSION: Literal[5] = 5
 
 
 class AdapterCard(BaseModel):
@@ -54,7 +57,7 @@ class AdapterCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format_version: Literal[1, 2, 3, 4] = 4
+    format_version: Literal[5] = FORMAT_VERSION
     task: TaskName = "recognition"
     backbone: str
     backbone_hash: str
@@ -83,10 +86,17 @@ class AdapterCard(BaseModel):
         return self
 
 
-def save_adapter(folder: str | Path, model: nn.Module, card: AdapterCard) -> None:
-    """Write an adapter folder; an older card goes first, the new one comes last: a folder with a card is whole."""
+def save_adapter(folder: str | Path, model: nn.Module, card: AdapterCard, seen: Seen | None = None) -> None:
+    """Write an adapter folder; an older card goes first, the new one comes last: a folder with a card is whole.
+
+    Args:
+        seen: what it was trained on; None where that is not known.
+    """
     folder = Path(folder)
-    (folder / CARD).unlink(missing_ok=True)
+    for name in (CARD, PARTS):
+        (folder / name).unlink(missing_ok=True)
+    if seen is not None:
+        write_text(folder / PARTS, seen.model_dump_json(exclude_none=True) + "\n")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     write_bytes(folder / TENSORS, save(tensors, metadata={"format": "pt"}))
     write_text(folder / CARD, json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
@@ -107,11 +117,29 @@ def read_card(folder: str | Path) -> AdapterCard:
             "give the folder that `framecue train` or `framecue convert` wrote."
         )
     try:
-        return AdapterCard.model_validate_json((folder / CARD).read_text(encoding="utf-8"))
+        text = (folder / CARD).read_text(encoding="utf-8")
+        _check_version(folder, text)
+        return AdapterCard.model_validate_json(text)
     except (ValidationError, UnicodeDecodeError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise AdapterError(f"Adapter {folder}: {CARD} is not valid at {where}: {first['msg']}.") from error
+
+
+def _check_version(folder: Path, text: str) -> None:
+    """
+    Raises:
+        AdapterError: the card is of another version of framecue; what else is wrong with it is found later.
+    """
+    try:
+        found = json.loads(text).get("format_version")
+    except (json.JSONDecodeError, AttributeError, RecursionError):
+        return
+    if found != FORMAT_VERSION:
+        raise AdapterError(
+            f"Adapter {folder}: {CARD} has format_version {found!r:.20}, this framecue reads {FORMAT_VERSION}; train "
+            "or convert it again."
+        )
 
 
 def load_adapter(folder: str | Path, backbone: Backbone, card: AdapterCard | None = None) -> VideoTextModel:
