@@ -7,6 +7,7 @@ import tempfile
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 _WINDOWS_DRIVE = re.compile(r"[A-Za-z]:\\")
@@ -26,6 +27,30 @@ def name_form(name: str | os.PathLike[str]) -> str:
     except UnicodeEncodeError:  # half of a letter, which no file name holds
         return text
     return unicodedata.normalize("NFC", text)
+
+
+class WrittenNames:
+    """Finds files by names whose letters are composed where the disk has them decomposed, or the other way round.
+
+    Folders are listed once each, and only those in which a name is looked for in vain.
+    """
+
+    def __init__(self) -> None:
+        self._entries = cache(_names_by_form)
+
+    def find(self, path: Path) -> Path:
+        """The path as the disk has it; as given where it is there, or is not there in any form."""
+        if os.fspath(path).isascii() or os.path.lexists(path):
+            return path
+        folder = self.find(path.parent)
+        return folder / self._entries(folder).get(name_form(path.name), path.name)
+
+
+def _names_by_form(folder: Path) -> dict[str, str]:
+    try:
+        return {name_form(name): name for name in sorted(os.listdir(folder))}
+    except (OSError, ValueError):  # no folder, or a name that no file system takes
+        return {}
 
 
 def backslash_hint(path: str | os.PathLike[str]) -> str:

@@ -125,10 +125,9 @@ def test_json_lines_and_tables_without_labels_are_proposals(tmp_path):
 
 def test_classes_called_by_their_numbers_need_their_names(tmp_path):
     path = write(tmp_path / "a.json", {"results": {"a": [found(0, 1, label=1), found(0, 1, label=2)]}})
-    assert read_detections(path).num_segments == 0
+    assert read_detections(path).labels == ("1", "2")
     file = read_detections(path, class_names=["run", "sit"])
-    assert rows(file) == [("a", 0, 1, "sit", 0.5)]
-    assert file.notes == (f"{path}: 1 label is not a text: left out (video 'a', segment 2: 2).",)
+    assert rows(file) == [("a", 0, 1, "sit", 0.5), ("a", 0, 1, "2", 0.5)]
 
 
 def test_a_folder_of_fractions_takes_the_durations(tmp_path):

@@ -269,7 +269,7 @@ def test_segments_that_end_too_early_are_left_out_kept_or_refused(tmp_path):
         (entry(None, 2), "1 segment has no finite times: left out (video 'a', segment 1: None to 2)"),
         (entry(True, 2), "1 segment has no finite times: left out (video 'a', segment 1: True to 2)"),
         (entry(0, 10**400), "1 segment has no finite times: left out (video 'a', segment 1: 0 to 1000"),
-        (entry(0, 1, 7), "1 label is not a text: left out (video 'a', segment 1: 7)"),
+        (entry(0, 1, 7.5), "1 label is not a text: left out (video 'a', segment 1: 7.5)"),
         (entry(0, 1, " "), "1 label is not a text: left out (video 'a', segment 1: ' ')"),
         (entry(0, 1, "\ud800"), "1 label is not a text: left out (video 'a', segment 1: '\\ud800')"),
         ({"label": "run"}, "1 entry cannot be understood: left out (video 'a', segment 1: {'label': 'run'})"),

@@ -17,6 +17,7 @@ from framecue.datasets.feature_set import features_to_views
 from framecue.datasets.naming import class_key, is_text, spoken
 from framecue.errors import AdapterError, UsageError, VideoError
 from framecue.features.encode import SecondsDone, encode_video
+from framecue.files import name_form
 from framecue.models.adapter import CARD, AdapterCard, load_whole_adapter, read_card
 from framecue.models.handcrafted import Handcrafted
 from framecue.models.localization import LocalizationModel
@@ -303,7 +304,11 @@ class Predictor:
 
     def _rule_for(self, names: Sequence[str]) -> RejectionRule | None:
         """The adapter's rule for "none of these", where it has one that is worth something and `names` are its own."""
-        usable = self._rejection is not None and self._rejection.is_usable and set(names) == set(self.class_names)
+        usable = (
+            self._rejection is not None
+            and self._rejection.is_usable
+            and set(self._own_words(names)) == set(self.class_names)
+        )
         return self._rejection if usable else None
 
     def _labels(self, labels: Iterable[str] | None) -> tuple[str, ...]:
@@ -363,7 +368,11 @@ def _different(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         key = class_key(name)
         if key in seen:
-            found = f"{name!r} twice" if name == seen[key] else f"{seen[key]!r} and {name!r}, which are one name"
+            found = (
+                f"{name!r} twice"
+                if name_form(name) == name_form(seen[key])
+                else f"{seen[key]!r} and {name!r}, which are one name"
+            )
             raise UsageError(f"labels must differ, found {found}; remove one.")
         seen[key] = name
     return names

@@ -11,6 +11,7 @@ from framecue.datasets.json_items import read_json_items
 from framecue.datasets.manifests import COLUMNS, read_text, table_rows
 from framecue.datasets.naming import ClassNames, class_key, find_class
 from framecue.errors import DatasetError
+from framecue.files import name_form
 
 _NUMBERED = re.compile(r"(\d+)\s+(\S.*)")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
@@ -244,7 +245,8 @@ def _check(entries: list[_Entry]) -> None:
     spellings, names, numbers = ClassNames(), dict[str, str](), dict[int, str]()
     for number, name, origin in entries:
         spellings.add(name, origin)
-        for what, seen in ((f"class '{name}'", names.get(name)), (f"number {number}", numbers.get(number))):
+        form = name_form(name)
+        for what, seen in ((f"class '{name}'", names.get(form)), (f"number {number}", numbers.get(number))):
             if seen is not None:
                 raise DatasetError(f"{origin}: {what} is listed twice ({seen}). Remove one of the lines.")
-        names[name] = numbers[number] = origin
+        names[form] = numbers[number] = origin

@@ -9,6 +9,7 @@ from typing import Any
 from framecue.datasets.manifests import read_text
 from framecue.datasets.naming import class_key, find_class, is_text
 from framecue.errors import DatasetError
+from framecue.files import name_form
 
 
 def read_descriptions(path: Path, known: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -46,7 +47,7 @@ def _from_json(path: Path) -> Iterator[tuple[str, str, str]]:
     for name, texts in values.items():
         origin = f"{path}: '{name}'"
         first = spelled.setdefault(class_key(name), name)
-        if first != name:
+        if name_form(first) != name_form(name):
             raise DatasetError(f"{origin} and '{first}' differ only in case, spaces or punctuation; keep one of them.")
         for text in [texts] if isinstance(texts, str) else texts if isinstance(texts, list) else [None]:
             if not isinstance(text, str):

@@ -5,19 +5,24 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from framecue.datasets.naming import class_key, part_name
+from framecue.files import name_form
 from framecue.video.files import find_videos
 
 _TIMES = re.compile(r"(.+)_(\d+)_(\d+)")
 
 
 class FileIndex:
-    """Videos by their name without its ending; Kinetics' times count as numbers, however many zeros they begin with."""
+    """Videos by their name without its ending, compared as `files.name_form` says.
+
+    Kinetics' times count as numbers, however many zeros they begin with.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._files: dict[str, Path | list[Path]] = {}
         for path in find_videos(folder, each_link=True):
-            for name in {path.stem, _normal(path.stem)}:
+            stem = name_form(path.stem)
+            for name in {stem, _normal(stem)}:
                 known = self._files.get(name)
                 if known is None:
                     self._files[name] = path
@@ -28,7 +33,7 @@ class FileIndex:
 
     def find(self, stem: str, *, label: str | None = None, part: str | None = None) -> Path | None:
         """The video of this name. Of several, the one with most of its folders named as `label` and `part`."""
-        found = self._files.get(stem)
+        found = self._files.get(name_form(stem))
         if not isinstance(found, list):
             return found
         return max(found, key=lambda path: _agreement(path.parent.parts, label, part))

@@ -1,7 +1,7 @@
 """CSV and JSONL manifests: a line per video or part of one, with a path, a label, and optionally times and a part.
 
 Columns (CSV header) and keys (JSONL) may carry any of the names in `COLUMNS`; further ones are ignored. Relative paths
-are taken from the manifest's folder.
+are taken from the manifest's folder, and found in whichever form the disk has them (`files.WrittenNames`).
 """
 
 import codecs
@@ -12,12 +12,14 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from framecue.datasets.faults import Report, refuse
 from framecue.datasets.naming import ClassNames, part_name
 from framecue.errors import DatasetError
+from framecue.files import WrittenNames
 from framecue.types import Record
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -222,11 +224,12 @@ def _json_object(line: str, origin: str) -> dict[str, Any]:
 
 
 def _records(path: Path, rows: Iterable[tuple[int, Mapping[str, Any]]], report: Report) -> list[Record]:
-    names = ClassNames(report)
+    names, files = ClassNames(report), WrittenNames()
     records: list[Record] = []
     for number, row in rows:
         try:
-            records.append(_record(path.parent, row, f"{path}:{number}", names))
+            record = _record(path.parent, row, f"{path}:{number}", names)
+            records.append(replace(record, path=files.find(record.path)))
         except DatasetError as error:
             report(error)
     if not records:

@@ -2,10 +2,13 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from framecue.datasets.faults import DataFaultError, Report, refuse
 from framecue.errors import DatasetError
+from framecue.files import name_form
 
 _PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -31,6 +34,13 @@ def is_text(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
+def label_text(value: Any) -> Any:
+    """A whole number, as JSON may hold in the place of a label, as text; all else as it is."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def class_name(text: str) -> str:
     """A class as a person would say it: underscores become spaces, white space is collapsed; case is kept."""
     return " ".join(text.replace("_", " ").split())
@@ -47,17 +57,30 @@ def spoken(label: str) -> str:
 
 
 def class_key(text: str) -> str:
-    """Equal for names that differ only in case, underscores, hyphens or white space."""
-    return "".join(class_name(text).casefold().replace("-", " ").split())
+    """Equal for names that differ only in case, underscores, hyphens, white space, invisible characters or form.
+
+    The forms are those of `files.name_form`: letters with their accents in one character or in two.
+    """
+    joined = "".join(class_name(text).replace("-", " ").split())
+    if not joined.isascii():
+        joined = "".join(letter for letter in name_form(joined) if unicodedata.category(letter) != "Cf")
+        return name_form(joined.casefold())
+    return joined.casefold()
 
 
 class ClassNames:
-    """The class names of one source, reporting two spellings of one name, which would train as two classes."""
+    """The class names of one source, reporting two spellings of one name, which would train as two classes.
 
-    def __init__(self, report: Report = refuse) -> None:
+    Two forms of one name, as `files.name_form` knows them, look the same and are one class without a word.
+
+    Args:
+        tell: from a name as it is written, without white space around it, to the one that is shown.
+    """
+
+    def __init__(self, report: Report = refuse, *, tell: Callable[[str], str] = class_name) -> None:
         self._seen: dict[str, tuple[str, str, str]] = {}
         self._known: dict[str, str] = {}
-        self._report = report
+        self._report, self._tell = report, tell
 
     def add(self, text: str, origin: str) -> str:
         """The class name for `text`, read at `origin`; where the report lets it pass, the first spelling's.
@@ -71,12 +94,13 @@ class ClassNames:
             raise DatasetError(f"{origin}: label {text!r} holds bytes that are no UTF-8. Rename the class.")
         if not class_name(text):
             raise DatasetError(f"{origin}: the label is empty. Name the class, or remove the entry.")
-        first, first_origin, name = self._seen.setdefault(class_key(text), (text.strip(), origin, class_name(text)))
-        if first != text.strip():
+        written = text.strip()
+        first, first_origin, name = self._seen.setdefault(class_key(text), (written, origin, self._tell(written)))
+        if name_form(first) != name_form(written):
             self._report(
                 DataFaultError(
                     "spelling",
-                    f"{origin}: class '{text.strip()}' and '{first}' ({first_origin}) differ only in case, spaces or "
+                    f"{origin}: class '{written}' and '{first}' ({first_origin}) differ only in case, spaces or "
                     "punctuation. Write both the same way.",
                 )
             )

@@ -11,6 +11,7 @@ from framecue.datasets.manifests import read_text
 from framecue.datasets.naming import class_name, class_name_from_camel_case, shorten
 from framecue.datasets.part_files import part_files
 from framecue.errors import DatasetError
+from framecue.files import WrittenNames
 from framecue.types import Record
 
 _LINE = re.compile(r"\S.*\s\d+")
@@ -63,12 +64,12 @@ class _Places:
     """Where listed videos lie; the folder is walked only if one is not where the list says."""
 
     def __init__(self, videos: Path) -> None:
-        self._videos, self._index = videos, None
+        self._videos, self._index, self._written = videos, None, WrittenNames()
 
     _index: FileIndex | None
 
     def find(self, file: str, label: str, part: str | None) -> Path:
-        listed = self._videos / file
+        listed = self._written.find(self._videos / file)
         if self._index is None:
             if listed.is_file():
                 return listed

@@ -7,6 +7,7 @@ from framecue.datasets.faults import DataFaultError, Report, refuse
 from framecue.datasets.manifests import read_text
 from framecue.datasets.naming import class_name, class_name_from_camel_case
 from framecue.errors import DatasetError
+from framecue.files import WrittenNames
 from framecue.types import Record
 
 _HMDB_PARTS = {"0": None, "1": "train", "2": "test"}
@@ -143,4 +144,4 @@ def _class_and_file(name: str, origin: str) -> tuple[str, str]:
 
 def _locate(videos: Path, group: str, file: str) -> Path:
     flat = videos / file
-    return flat if flat.is_file() else videos / group / file
+    return flat if flat.is_file() else WrittenNames().find(videos / group / file)

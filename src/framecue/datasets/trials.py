@@ -4,13 +4,13 @@ A list names a video as `class/stem`, so that neither the place of the data nor 
 """
 
 import hashlib
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from framecue.datasets.naming import class_key, shorten
 from framecue.errors import DatasetError
+from framecue.files import name_form
 from framecue.types import Record, Skipped
 
 
@@ -135,8 +135,8 @@ def timed_stem(record: Record) -> str:
 
 
 def normal_stem(text: str) -> str:
-    """One form for accents that file systems store in two; no white space at the ends."""
-    return unicodedata.normalize("NFC", text).strip()
+    """The form of `files.name_form`, without white space at the ends."""
+    return name_form(text).strip()
 
 
 def portable_names(records: Collection[Record]) -> dict[Record, str]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -11,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framecue.errors import MomentIndexError
-from framecue.search.filters import Condition, Filter, metadata_test, path_test, type_name, with_zone
+from framecue.files import name_form
+from framecue.search.filters import Filter, metadata_test, path_test, type_name, with_zone
 from framecue.search.rows import stored_path
 from framecue.types import IndexedVideo, MetadataValue
 
@@ -111,19 +113,21 @@ class Catalog:
             passes &= self.durations <= where.max_duration_seconds
         for condition in where.all_conditions():
             if len(self):
-                test = metadata_test(condition, self._type_of(condition))
+                name = self._column_named(condition.name)
+                test = metadata_test(replace(condition, name=name), self.columns[name])
                 _keep(passes, self.metadata, test)
         if where.path is not None:
             _keep(passes, self._column("path"), path_test(where.path))
         return passes
 
-    def _type_of(self, condition: Condition) -> str:
-        if condition.name not in self.columns:
+    def _column_named(self, asked: str) -> str:
+        if asked in self.columns:
+            return asked
+        name = next((name for name in self.columns if name_form(name) == name_form(asked)), None)
+        if name is None:
             there = ", ".join(self.columns) or "none"
-            raise MomentIndexError(
-                f"No video has a metadata column {condition.name!r:.60}; columns there are: {there:.200}."
-            )
-        return self.columns[condition.name]
+            raise MomentIndexError(f"No video has a metadata column {asked!r:.60}; columns there are: {there:.200}.")
+        return name
 
     def _column(self, name: str) -> list[Any]:
         return list(self._table.column(name).to_pylist())

@@ -32,7 +32,8 @@ _MAX_TEXT_LENGTH = 4096
 class Condition:
     """One comparison with a metadata column. A video without the column does not meet it, whatever the operator.
 
-    Only numbers are compared by size: a video with a text in a column of numbers does not meet that either.
+    Only numbers are compared by size: a video with a text in a column of numbers does not meet that either. Texts and
+    names of columns are compared as `files.name_form` says.
     """
 
     name: str
@@ -149,7 +150,7 @@ def metadata_test(condition: Condition, column_type: str) -> Callable[[Mapping[s
     def test(metadata: Mapping[str, MetadataValue]) -> bool:
         value = metadata.get(name)
         reading = readings.get(_kind(value)) if value is not None else None
-        return reading is not None and compare(value, reading)
+        return reading is not None and compare(name_form(value) if isinstance(value, str) else value, reading)
 
     return test
 
@@ -190,8 +191,10 @@ def _kinds(column_type: str) -> tuple[str, ...]:
 
 def _read_as(kind: str, value: MetadataValue) -> MetadataValue | None:
     """The value as this kind, None where it is none; text is read, other values must be of the kind already."""
-    if not isinstance(value, str) or kind == "str":
+    if not isinstance(value, str):
         return value if _kind(value) == kind else None
+    if kind == "str":
+        return name_form(value)
     if kind == "bool":
         return _TRUTH.get(value.strip().lower())
     try:

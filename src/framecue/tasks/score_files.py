@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,10 +11,12 @@ import numpy as np
 
 from framecue.datasets.localization import DetectionFile, GroundTruth, meet_ids, read_detections, read_ground_truth
 from framecue.datasets.localization.blocked import blocked_entries
-from framecue.datasets.localization.notes import Invalid, Tally
+from framecue.datasets.localization.notes import Invalid
+from framecue.datasets.localization.raw import video_key
 from framecue.datasets.localization.thumos import THUMOS_TEST_LEFT_OUT, ThumosTest
 from framecue.datasets.naming import shorten
 from framecue.errors import DatasetError, UsageError
+from framecue.files import name_form
 from framecue.metrics.detection import ACTIVITYNET_TIOU, detection_map
 from framecue.metrics.detection_errors import (
     PREDICTION_KINDS,
@@ -211,13 +213,17 @@ def _select(
     """Predictions that count, in the order of the file, and a line for each kind that is doubtful or does not."""
     known = {video.video_id for video in truth.videos}
     meant = meet_ids(found.results, known)
-    blocked = blocked_entries(rules.blocked, Tally(found.path))
+    labels = {name_form(label): label for label in truth.labels}
+    blocked = blocked_entries(rules.blocked)
     blocked |= {(video, None) for video in THUMOS_TEST_LEFT_OUT[rules.thumos_test]}
     results: dict[str, list[ScoredSegment]] = {}
     excluded, unknown = Counter[str](), Counter[str]()
     for name, segments in found.results.items():
         video = meant.get(name, name)
-        kept = [s for s in segments if not {(video, None), (video, s.label)} & blocked] if blocked else segments
+        kept = [_spelled(segment, labels) for segment in segments]
+        if blocked:
+            key = video_key(video)
+            kept = [s for s in kept if not {(key, None), (key, s.label and name_form(s.label))} & blocked]
         excluded[video] = len(segments) - len(kept)
         if video not in known and kept:
             unknown[video] = len(kept)
@@ -234,6 +240,14 @@ def _select(
         f"{found.path}: nothing for {len(missing)} of the annotated videos ({shorten(missing)})." if missing else "",
     ]
     return results, [line for line in lines if line]
+
+
+def _spelled(segment: ScoredSegment, labels: Mapping[str, str]) -> ScoredSegment:
+    """The segment with its label as the ground truth writes it, where the two differ in form alone."""
+    label = segment.label
+    if label is None or label.isascii():
+        return segment
+    return replace(segment, label=labels.get(name_form(label), label))
 
 
 def _line(path: Path, counts: Counter[str], one_or_many: tuple[str, str], fate: str) -> str:

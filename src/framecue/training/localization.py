@@ -277,6 +277,8 @@ def read_outside(config: RunConfig, data: LocalizationData) -> Outside:
                 f"{least:g}; give probabilities."
             )
         data.notes.extend(scores.notes)
+        meant = meet_ids(scores.scores, [video.video_id for video in videos])
+        scores = replace(scores, scores={meant.get(name, name): row for name, row in scores.scores.items()})
         _note_absent(wanted.external_scores, "class scores", videos, scores.scores, data.notes)
     return Outside(proposals, scores)
 

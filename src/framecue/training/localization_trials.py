@@ -166,6 +166,7 @@ def _open_set(config: RunConfig, options: LocalizationTableOptions) -> tuple[Tri
         deduplicate=wanted.deduplicate,
         blocked=wanted.blocked,
         thumos_test=wanted.thumos_test,
+        one_spelling=True,
     )
     splits, source = _splits(truth.videos, truth.labels, config, options)
     trials = []

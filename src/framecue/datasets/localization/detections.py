@@ -18,6 +18,7 @@ from framecue.datasets.localization.raw import (
     times_of,
     usable_id,
     video_id_of,
+    video_key,
 )
 from framecue.datasets.localization.tables import counting, read_rows
 from framecue.datasets.manifests import csv_rows
@@ -152,7 +153,7 @@ def _read_json(path: Path, tally: Tally) -> tuple[list[RawVideo], dict[str, Any]
         if video_id is None:
             continue
         if video_id in videos:
-            tally.fault("twice", origin, f"'{video_id}' with and without v_")
+            tally.fault("twice", origin, f"'{video_id}' in two spellings")
         videos[video_id] = RawVideo(video_id, None, None, json_segments(entries, origin, tally), origin)
     external = content.get("external_data")
     return list(videos.values()), external if isinstance(external, dict) else {}
@@ -206,14 +207,15 @@ def _read_folder(folder: Path, durations: Mapping[str, float], tally: Tally) -> 
     files = sorted(folder.glob("*.csv"))
     if not files:
         raise DatasetError(f"{folder} holds no CSV files. Give a folder with xmin,xmax,score for each video.")
-    known = {video_id_of(key, Tally(folder)): seconds for key, seconds in durations.items()}
+    known = {video_key(key): seconds for key, seconds in durations.items()}
     if not known:
         raise DatasetError(f"{folder} holds fractions, which need the videos' durations. Give the ground truth too.")
     videos = []
     for file in files:
         video_id = video_id_of(file.stem, tally)
-        if video_id in known:
-            videos.append(RawVideo(video_id, None, None, _fractions(file, known[video_id], tally), str(file)))
+        duration = known.get(video_key(video_id))
+        if duration is not None:
+            videos.append(RawVideo(video_id, None, None, _fractions(file, duration, tally), str(file)))
         else:
             tally.fault("undated", str(file), f"video '{video_id}'")
     return videos

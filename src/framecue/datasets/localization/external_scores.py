@@ -17,6 +17,7 @@ from framecue.datasets.localization.raw import number_of, read_json, usable_id
 from framecue.datasets.localization.thumos import THUMOS14_CLASSES
 from framecue.datasets.naming import class_key, find_class
 from framecue.errors import DatasetError
+from framecue.files import name_form
 
 _LARGEST = float(np.finfo(np.float32).max)
 _UCF101_CLASSES = 101
@@ -112,7 +113,8 @@ def _read_cuhk(
 def _read_best(
     content: dict[str, Any], path: Path, tally: Tally, class_names: Sequence[str] | None
 ) -> tuple[tuple[str, ...], dict[str, npt.NDArray[np.float32]]]:
-    names = class_names or sorted({str(entry["class"]) for entry in content.values()})
+    written = {name_form(str(entry["class"])): str(entry["class"]) for entry in reversed(content.values())}
+    names = class_names or sorted(written.values())
     places = {class_key(name): place for place, name in enumerate(names)}
     found = {}
     for key, entry in content.items():

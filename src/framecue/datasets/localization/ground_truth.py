@@ -2,14 +2,21 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from framecue.datasets.localization.blocked import Blocked, blocked_entries
 from framecue.datasets.localization.json_forms import read_json_videos
 from framecue.datasets.localization.notes import Invalid, Tally, one_line
-from framecue.datasets.localization.raw import RawVideo, label_of, number_of, times_of, video_id_of
+from framecue.datasets.localization.raw import (
+    RawVideo,
+    clean_label,
+    label_of,
+    number_of,
+    times_of,
+    video_key,
+)
 from framecue.datasets.localization.tables import read_table_videos
 from framecue.datasets.localization.thumos import (
     AMBIGUOUS,
@@ -18,8 +25,9 @@ from framecue.datasets.localization.thumos import (
     read_thumos_text,
     thumos_subset,
 )
-from framecue.datasets.naming import class_key, find_class, part_name, shorten
+from framecue.datasets.naming import ClassNames, class_key, find_class, part_name, shorten
 from framecue.errors import DatasetError, UsageError
+from framecue.files import name_form
 from framecue.types import AnnotatedVideo, Segment
 
 _SAME_SECONDS = 1e-3  # ActionFormer's tolerance for two entries of one segment
@@ -61,6 +69,7 @@ def read_ground_truth(
     separate_diving: bool = False,
     videos: Collection[str] | None = None,
     labels: Collection[str] | None = None,
+    one_spelling: bool = False,
     video_info: str | Path | None = None,
 ) -> GroundTruth:
     """Ground truth of any of the known forms, told apart by what is in the file.
@@ -85,11 +94,13 @@ def read_ground_truth(
         separate_diving: leave out the segments of THUMOS14's Diving that are ones of CliffDiving too. The official
             files give both labels to each CliffDiving segment.
         videos, labels: read these only, the labels in any spelling.
+        one_spelling: refuse labels that differ only in case, spaces or punctuation, in whatever subset; the official
+            evaluator takes them for two classes.
         video_info: BMN's table of videos with their subsets; by default the file of its usual name beside `path`.
 
     Raises:
-        DatasetError: the file cannot be read or is of no known form, holds no such subset or label, or, with `invalid`
-            "refuse", an entry cannot be right.
+        DatasetError: the file cannot be read or is of no known form, or holds no such subset or label; with `invalid`
+            "refuse", an entry cannot be right; with `one_spelling`, a label is written in two ways.
     """
     path = Path(path)
     if thumos_test not in THUMOS_TEST_LEFT_OUT:
@@ -98,10 +109,11 @@ def read_ground_truth(
     raw = _read(path, tally, None if video_info is None else Path(video_info))
     if not raw:
         raise DatasetError(f"{path} holds no videos that can be used. Give a file with at least one.")
+    spelled = _spelled_labels(raw, one_spelling)
     counts = Counter(video.subset for video in raw if video.subset is not None)
     raw = [video for video in raw if subset is None or _same_subset(video.subset, find_subset(subset, counts, path))]
     raw = _select(raw, blocked, thumos_test, videos, tally)
-    found = [_check(video, clip, tally) for video in raw]
+    found = [_check(video, spelled, clip, tally) for video in raw]
     found = _select_labels(found, blocked, labels, separate_diving, path, tally)
     found = [_without_doubles(video, deduplicate, tally) for video in found]
     names = tuple(sorted({segment.label for video in found for segment in video.segments}))
@@ -157,19 +169,20 @@ def _select(
     tally: Tally,
 ) -> list[RawVideo]:
     """Videos that are not blocked, left out by `thumos_test`, or not asked for."""
-    asked = None if asked is None else {video_id_of(name, Tally(tally.source)) for name in asked}
-    whole = {video for video, label in blocked_entries(blocked, tally) if label is None}
+    asked = None if asked is None else {video_key(name) for name in asked}
+    whole = {key for key, label in blocked_entries(blocked) if label is None}
     kept = []
     for video in raw:
-        if video.video_id in whole:
+        key = video_key(video.video_id)
+        if key in whole:
             tally.add("blocked", video.video_id)
         elif video.video_id in THUMOS_TEST_LEFT_OUT[thumos_test]:
             tally.add("thumos", video.video_id)
-        elif asked is not None and video.video_id not in asked:
+        elif asked is not None and key not in asked:
             tally.add("unasked", video.video_id)
         else:
             kept.append(video)
-    there = {video.video_id for video in raw}
+    there = {video_key(video.video_id) for video in raw}
     for name in sorted(whole - there):
         tally.add("unblocked", name)
     for name in sorted(set(asked or ()) - there):
@@ -177,7 +190,21 @@ def _select(
     return kept
 
 
-def _check(video: RawVideo, clip: bool, tally: Tally) -> AnnotatedVideo:
+def _spelled_labels(raw: Iterable[RawVideo], one_spelling: bool) -> dict[str, str]:
+    """By its `name_form` each label of the file, whatever its subset, as it is written first."""
+    names, spelled = ClassNames(tell=str.strip), dict[str, str]()
+    for video in raw:
+        for entry in video.segments:
+            label = clean_label(entry.label)
+            if label is None:
+                continue
+            spelled.setdefault(name_form(label), label)
+            if one_spelling:
+                names.add(label, video.origin_of(entry))
+    return spelled
+
+
+def _check(video: RawVideo, spelled: Mapping[str, str], clip: bool, tally: Tally) -> AnnotatedVideo:
     """The video with the segments that can be used."""
     duration = number_of(video.duration)
     if not duration > 0:
@@ -187,6 +214,7 @@ def _check(video: RawVideo, clip: bool, tally: Tally) -> AnnotatedVideo:
         times, label = times_of(video, entry, tally), label_of(video, entry, tally)
         if times is None or label is None:
             continue
+        label = spelled[name_form(label)]
         if label == AMBIGUOUS and thumos_subset(video.video_id):
             tally.add("ambiguous", f"{video.video_id}, {times[0]:g} to {times[1]:g} s")
             continue
@@ -221,7 +249,7 @@ def _select_labels(
     tally: Tally,
 ) -> list[AnnotatedVideo]:
     """Videos without the segments of labels that are blocked, not asked for, or Diving beside CliffDiving."""
-    pairs = {(video, label) for video, label in blocked_entries(blocked, tally) if label is not None}
+    pairs = {(key, label) for key, label in blocked_entries(blocked) if label is not None}
     known = {segment.label for video in found for segment in video.segments}
     wanted = known if asked is None else {find_class(name, known, asked_by=str(path)) for name in asked}
     selected = []
@@ -230,7 +258,7 @@ def _select_labels(
         segments = []
         for segment in video.segments:
             example = f"{video.video_id}, {segment.label}"
-            if (video.video_id, segment.label) in pairs:
+            if pairs and (video_key(video.video_id), name_form(segment.label)) in pairs:
                 tally.add("blocked label", example)
             elif segment.label not in wanted:
                 tally.add("other label", example)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from framecue.datasets.localization.notes import Tally
-from framecue.datasets.localization.raw import RawVideo, json_segments, read_json, usable_id
+from framecue.datasets.localization.raw import RawVideo, json_segments, read_json, usable_id, video_key
 from framecue.datasets.localization.tables import read_video_info
 from framecue.datasets.naming import shorten
 from framecue.errors import DatasetError
@@ -37,10 +37,10 @@ def read_json_videos(path: Path, tally: Tally, video_info: Path | None = None) -
         if video_id is None:
             continue
         if video_id in videos:
-            tally.fault("twice", origin, f"'{video_id}' with and without v_")
+            tally.fault("twice", origin, f"'{video_id}' in two spellings")
         subset = entry.get("subset")
-        if not isinstance(subset, str) and video_id in info:
-            subset = info[video_id].subset
+        if not isinstance(subset, str) and (known := info.get(video_key(video_id))) is not None:
+            subset = known.subset
             tally.add("subset", video_id)
         duration = entry.get("duration", entry.get("duration_second"))
         segments = json_segments(annotations, origin, tally)

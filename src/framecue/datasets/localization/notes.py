@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, get_args
 
 from framecue.errors import DatasetError, UsageError
+from framecue.files import name_form
 
 Invalid = Literal["drop", "keep", "refuse"]
 """What happens to an entry that cannot be right: it is left out and counted, kept where it can be (an official
@@ -89,6 +90,11 @@ class Tally:
         self.source, self.invalid = source, invalid
         self._counts: dict[str, int] = {}
         self._first: dict[str, str] = {}
+        self._spelled: dict[str, str] = {}
+
+    def spelled(self, name: str) -> str:
+        """The name as this source writes it first; `files.name_form` says which are the same."""
+        return self._spelled.setdefault(name_form(name), name)
 
     def add(self, kind: str, example: str) -> None:
         """One more of `kind`."""

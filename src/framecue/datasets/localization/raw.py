@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from framecue.datasets.localization.notes import Tally
 from framecue.datasets.manifests import read_text
-from framecue.datasets.naming import is_text
+from framecue.datasets.naming import is_text, label_text
 from framecue.errors import DatasetError
+from framecue.files import name_form
 
 _YOUTUBE_ID = re.compile(r"v_[0-9A-Za-z_-]{11}")
 
@@ -50,14 +51,21 @@ class RawVideo:
 def video_id_of(text: str, tally: Tally) -> str:
     """A video's id in ActivityNet's own spelling: `v_` before the 11 signs of a YouTube id is taken away.
 
-    Files of the BMN and MMAction2 form carry the prefix, the official ones do not; no YouTube id is 13 signs long, so
-    that ids without the prefix are never touched.
+    An id that the source writes in two forms (see `files.name_form`) is the one that it writes first. Files of the BMN
+    and MMAction2 form carry the prefix, the official ones do not; no YouTube id is 13 signs long, so that ids without
+    the prefix are never touched.
     """
     text = text.strip()
     if not _YOUTUBE_ID.fullmatch(text):
-        return text
+        return tally.spelled(text)
     tally.add("prefix", text)
-    return text[2:]
+    return tally.spelled(text[2:])
+
+
+def video_key(video_id: str) -> str:
+    """Equal for the ids of one video in two sources, with and without `v_` and in two forms."""
+    text = name_form(video_id.strip())
+    return text[2:] if _YOUTUBE_ID.fullmatch(text) else text
 
 
 def usable_id(text: Any, origin: str, tally: Tally) -> str | None:
@@ -133,11 +141,16 @@ def times_of(video: RawVideo, segment: RawSegment, tally: Tally) -> tuple[float,
 
 def label_of(video: RawVideo, segment: RawSegment, tally: Tally) -> str | None:
     """The label without white space around it, or None where the entry is left out."""
-    label = segment.label
-    if isinstance(label, str) and (text := _clean(label)):
-        return text
-    tally.fault("label", video.origin_of(segment), repr(label)[:60])
-    return None
+    text = clean_label(segment.label)
+    if text is None:
+        tally.fault("label", video.origin_of(segment), repr(segment.label)[:60])
+    return text
+
+
+def clean_label(label: Any) -> str | None:
+    """The label without white space around it, None where there is none; a whole number is the text that it is."""
+    label = label_text(label)
+    return _clean(label) or None if isinstance(label, str) else None
 
 
 @lru_cache(maxsize=4096)  # few classes, named very often

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from framecue.datasets.faults import Report
 from framecue.datasets.localization.notes import Tally, one_line
-from framecue.datasets.localization.raw import RawSegment, RawVideo, number_of, usable_id, video_id_of
+from framecue.datasets.localization.raw import RawSegment, RawVideo, number_of, usable_id, video_key
 from framecue.datasets.localization.thumos import AMBIGUOUS, THUMOS14_CLASSES
 from framecue.datasets.manifests import csv_rows, read_text
 from framecue.errors import DatasetError
@@ -118,7 +118,7 @@ def read_table_videos(path: Path, tally: Tally) -> list[RawVideo]:
         video_id = usable_id(row["video"], origin, tally)
         if video_id is None:
             continue
-        known = info.get(video_id, VideoInfo(None, None))
+        known = info.get(video_key(video_id), VideoInfo(None, None))
         duration, subset = row["duration"] or known.duration, row["subset"] or known.subset
         if video_id not in videos:
             segments[video_id] = []
@@ -132,7 +132,7 @@ def read_table_videos(path: Path, tally: Tally) -> list[RawVideo]:
 
 
 def read_video_info(path: Path) -> dict[str, VideoInfo]:
-    """BMN's `video_info_new.csv` (`seconds`, `subset`) and AFSD's `val_video_info.csv` (`count` over `fps`), by id.
+    """BMN's `video_info_new.csv` (`seconds`, `subset`), AFSD's `val_video_info.csv` (`count`, `fps`), by `video_key`.
 
     Raises:
         DatasetError: the file cannot be read, or has no column `video`.
@@ -150,5 +150,5 @@ def read_video_info(path: Path) -> dict[str, VideoInfo]:
             frames, fps = number_of(row.get("count")), number_of(row.get("fps"))
             seconds = frames / fps if fps > 0 else frames
         duration = seconds if seconds > 0 else None
-        found[video_id_of(row["video"], Tally(path))] = VideoInfo(duration, row.get("subset") or None)
+        found[video_key(row["video"])] = VideoInfo(duration, row.get("subset") or None)
     return found

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from framecue.datasets.naming import shorten
+from framecue.files import name_form
 from framecue.types import AnnotatedVideo, Skipped
 from framecue.video.files import VIDEO_EXTENSIONS, find_videos, one_each
 
@@ -19,7 +20,7 @@ def match_files(
     """The videos whose file is at any depth below `folder`, with its path, and the others with the reason.
 
     An id is the file's name without its ending, with or without ActivityNet's `v_` before it, or a path with or without
-    its ending, of which as much counts as lies below `folder`.
+    its ending, of which as much counts as lies below `folder`. Names are compared as `files.name_form` says.
     """
     folder, videos = Path(folder), list(videos)
     files = files_by_id((video.video_id for video in videos), find_videos(folder, each_link=True))
@@ -40,8 +41,8 @@ def meet_ids(given: Iterable[str], known: Iterable[str]) -> dict[str, str]:
     """For each given id that is not known the known one that names the same file, where there is exactly one.
 
     Two ids name the same file when one is the end of the other as a path, whether or not they have the file's ending or
-    ActivityNet's `v_`: "13" or "Fall/13.mp4" and "videos/Fall/13.mp4". A known id that is given itself, or is meant by
-    two, is nobody else's.
+    ActivityNet's `v_`: "13" or "Fall/13.mp4" and "videos/Fall/13.mp4". They are compared as `files.name_form` says. A
+    known id that is given itself, or is meant by two, is nobody else's.
     """
     given, known = set(given), set(known)
     by_stem: dict[str, list[tuple[str, ...]]] = {}
@@ -64,7 +65,7 @@ def meet_ids(given: Iterable[str], known: Iterable[str]) -> dict[str, str]:
 
 
 def _words(video_id: str) -> tuple[str, ...]:
-    path = PurePosixPath(video_id.replace("\\", "/"))
+    path = PurePosixPath(name_form(video_id).replace("\\", "/"))
     suffix = path.suffix if path.suffix.lower() in VIDEO_EXTENSIONS else ""
     return (*path.parts[:-1], path.name.removesuffix(suffix).removeprefix("v_"))
 
@@ -73,13 +74,13 @@ def files_by_id(ids: Iterable[str], paths: Iterable[Path]) -> dict[str, list[Pat
     """The files that go by each id, as `match_files` understands ids; usually one, and none where there is none."""
     by_stem: dict[str, list[Path]] = {}
     for path in paths:
-        by_stem.setdefault(path.stem, []).append(path)
+        by_stem.setdefault(name_form(path.stem), []).append(path)
     return {video_id: _files_of(video_id, by_stem) for video_id in ids}
 
 
 def _files_of(video_id: str, by_stem: dict[str, list[Path]]) -> list[Path]:
     """The files that share the longest end of their path with the id."""
-    name = PurePosixPath(video_id.replace("\\", "/"))
+    name = PurePosixPath(name_form(video_id).replace("\\", "/"))
     suffix = name.suffix.lower() if name.suffix.lower() in VIDEO_EXTENSIONS else ""
     stem = name.name.removesuffix(name.suffix) if suffix else name.name
     found = [
@@ -87,7 +88,7 @@ def _files_of(video_id: str, by_stem: dict[str, list[Path]]) -> list[Path]:
     ]
     if suffix and any(path.suffix.lower() == suffix for path in found):
         found = [path for path in found if path.suffix.lower() == suffix]
-    shared = [_num_shared(path.parts[:-1], name.parts[:-1]) for path in found]
+    shared = [_num_shared(Path(name_form(path)).parts[:-1], name.parts[:-1]) for path in found]
     return [path for path, number in zip(found, shared, strict=True) if number == max(shared)]
 
 

@@ -80,7 +80,8 @@ class _Found:
 def gather(entries: Iterable[RawEntry], notes: CaptionNotes) -> tuple[CaptionedVideo, ...]:
     """The entries checked; those of one part of one video become one, their captions in the order of the file.
 
-    Captions that stand twice for a video are kept, since the benchmarks count them.
+    Captions that stand twice for a video are kept, since the benchmarks count them. An id in two forms (see
+    `files.name_form`) is one, as it is written first.
 
     Raises:
         DatasetError: an entry cannot be understood and `notes` does not let it pass, or none is left.
@@ -89,7 +90,9 @@ def gather(entries: Iterable[RawEntry], notes: CaptionNotes) -> tuple[CaptionedV
     splits: dict[str, tuple[str | None, str]] = {}
     for entry in entries:
         try:
-            span, split = _checked_span(entry), parse_part(_filled(entry.split), entry.origin)
+            span = _checked_span(entry)
+            span = span._replace(video_id=notes.spelled(span.video_id))
+            split = parse_part(_filled(entry.split), entry.origin)
             known, origin = splits.setdefault(span.video_id, (split, entry.origin))
             if known != split:
                 raise DatasetError(
@@ -100,7 +103,7 @@ def gather(entries: Iterable[RawEntry], notes: CaptionNotes) -> tuple[CaptionedV
         except DatasetError as error:
             notes.report(error)
             continue
-        group = tidy(str(entry.group)) if isinstance(entry.group, str | int) else None
+        group = notes.spelled(tidy(str(entry.group))) if isinstance(entry.group, str | int) else None
         video = found.setdefault(span, _Found([], split, entry.path, group, entry.origin))
         video.captions += captions
         if group != video.group:

@@ -1,6 +1,6 @@
 """framecue's own form of captions: a video and its captions an entry, as JSON, JSONL, CSV or TSV."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,6 +11,7 @@ from framecue.datasets.naming import part_name
 from framecue.datasets.retrieval.caption_set import RawEntry
 from framecue.datasets.retrieval.notes import CaptionNotes
 from framecue.errors import DatasetError
+from framecue.files import WrittenNames
 from framecue.video.files import has_video_extension
 
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -35,7 +36,7 @@ def read_simple_json(path: Path, notes: CaptionNotes, *, part_by_folder: bool = 
     Args:
         part_by_folder: where an entry names no part, a folder in its path may.
     """
-    located = partial(_located, folder=path.parent, part_by_folder=part_by_folder, notes=notes)
+    located = _locator(path, part_by_folder, notes)
     keys: set[str] = set()
     for origin, key, value in read_json_items(path):
         if key is None:
@@ -52,16 +53,16 @@ def read_simple_json(path: Path, notes: CaptionNotes, *, part_by_folder: bool = 
 
 def read_simple_jsonl(path: Path, notes: CaptionNotes, *, part_by_folder: bool = True) -> Iterator[RawEntry]:
     """One `{"video", "caption"}` a line. The built-in world's captions.jsonl is of this form."""
+    located = _locator(path, part_by_folder, notes)
     for number, row in jsonl_rows(path, notes.report):
-        for entry in _entry_of(row, f"{path}:{number}", notes):
-            yield _located(entry, path.parent, part_by_folder, notes)
+        yield from map(located, _entry_of(row, f"{path}:{number}", notes))
 
 
 def read_simple_csv(path: Path, notes: CaptionNotes, *, part_by_folder: bool = True) -> Iterator[RawEntry]:
     """A row for each caption, under a header that names at least the video and the caption."""
+    located = _locator(path, part_by_folder, notes)
     for number, row in csv_rows(path, _check_header, report=notes.report):
-        for entry in _entry_of(row, f"{path}:{number}", notes):
-            yield _located(entry, path.parent, part_by_folder, notes)
+        yield from map(located, _entry_of(row, f"{path}:{number}", notes))
 
 
 def _check_header(origin: str, header: list[str]) -> list[str]:
@@ -107,7 +108,11 @@ def _entry_of(value: Any, origin: str, notes: CaptionNotes) -> Iterator[RawEntry
     )
 
 
-def _located(entry: RawEntry, folder: Path, part_by_folder: bool, notes: CaptionNotes) -> RawEntry:
+def _locator(path: Path, part_by_folder: bool, notes: CaptionNotes) -> Callable[[RawEntry], RawEntry]:
+    return partial(_located, folder=path.parent, files=WrittenNames(), part_by_folder=part_by_folder, notes=notes)
+
+
+def _located(entry: RawEntry, folder: Path, files: WrittenNames, part_by_folder: bool, notes: CaptionNotes) -> RawEntry:
     """The entry with its file, where one lies at its path from the list's folder, and its part by a folder's name."""
     if not isinstance(entry.video, str):
         return entry
@@ -115,7 +120,7 @@ def _located(entry: RawEntry, folder: Path, part_by_folder: bool, notes: Caption
     split = entry.split
     if split is None and part_by_folder and (split := _part_of_folder(name)) is not None:
         notes.add("folder", f"{entry.origin}, {name[:200]}")
-    return entry._replace(split=split, path=_file(folder, name))
+    return entry._replace(split=split, path=_file(folder, name, files))
 
 
 def _part_of_folder(name: str) -> str | None:
@@ -124,8 +129,8 @@ def _part_of_folder(name: str) -> str | None:
     return parts.pop() if len(parts) == 1 else None
 
 
-def _file(folder: Path, name: str) -> Path | None:
-    path = folder / name
+def _file(folder: Path, name: str, files: WrittenNames) -> Path | None:
+    path = files.find(folder / name)
     try:
         return path if has_video_extension(path) and path.is_file() else None
     except (OSError, ValueError):  # a name no file system takes

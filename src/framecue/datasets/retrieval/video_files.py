@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from framecue.datasets.localization.video_files import files_by_id
 from framecue.datasets.naming import shorten
 from framecue.errors import DatasetError
+from framecue.files import name_form
 from framecue.types import CaptionedVideo, Skipped
 from framecue.video.files import find_videos, one_each
 
@@ -17,8 +18,8 @@ def match_videos(
     """The videos whose file is at any depth below `folder`, with its path, and the others with the reason.
 
     An id is a path below `folder`, or the file's name with or without its ending and with or without ActivityNet's
-    `v_`; of an id with folders as much counts as lies below `folder`. No file outside `folder` is ever matched, but for
-    links in it.
+    `v_`; of an id with folders as much counts as lies below `folder`. Names are compared as `files.name_form` says. No
+    file outside `folder` is ever matched, but for links in it.
 
     Raises:
         DatasetError: there is no such folder, or two files go by one id.
@@ -27,11 +28,11 @@ def match_videos(
     if not folder.is_dir():
         raise DatasetError(f"{folder} is no folder. Give the folder that holds the videos, at any depth.")
     paths = find_videos(folder, each_link=True)
-    exact = {path.relative_to(folder).as_posix(): path for path in paths}
+    exact = {name_form(path.relative_to(folder)): path for path in paths}
     files = files_by_id({video.video_id for video in videos}, paths)
     matched, skipped = [], []
     for video in videos:
-        named = exact.get(PurePosixPath(video.video_id).as_posix())
+        named = exact.get(name_form(PurePosixPath(video.video_id)))
         found = [named] if named else one_each(files[video.video_id])
         if len(found) > 1:
             names = shorten([str(path.relative_to(folder)) for path in found], 3)
