@@ -254,7 +254,7 @@ def test_all_faults_of_kinetics_something_and_lists(tmp_path):
     save(tmp_path / "s" / "labels.json", '{"X": "0"}')
     save(tmp_path / "s" / "test.json", '[{"id": "7"}]')
     report = check(videos, annotations=tmp_path / "s")
-    assert (len(texts(report, "line")), len(texts(report, "class")), len(texts(report, "twice"))) == (2, 1, 1)
+    assert (len(texts(report, "line")), len(texts(report, "class")), len(texts(report, "labels"))) == (2, 1, 1)
     assert texts(report, "unlabelled") == [f"{tmp_path}/s: 1 videos of the test part have no label and are left out."]
     listed = save(tmp_path / "l" / "train.txt", "1.webm 0\n2.webm\n1.webm 0 1\n1.webm 5\n3.webm 0\n")
     save(tmp_path / "l" / "labels.txt", "run\n")

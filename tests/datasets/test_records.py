@@ -1,12 +1,13 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from framecue.config import DataConfig
 from framecue.datasets.naming import class_key, class_name, class_name_from_camel_case, part_name
-from framecue.datasets.records import load_data, load_records, require_trainable
+from framecue.datasets.records import load_data, load_records, once_each, require_trainable
 from framecue.errors import DatasetError
 from framecue.types import Record
 from framecue.video.files import find_videos
@@ -225,11 +226,11 @@ def test_jsonl(tmp_path):
         ("path,label,start\na.mp4,run,-1\n", ":2: start must be a number of seconds from 0 up, found '-1'"),
         ("path,label,end\na.mp4,run,inf\n", ":2: end must be a number of seconds from 0 up, found 'inf'"),
         ("path,label\na.mp4,run\nb.mp4,Run\n", ":3: class 'Run' and 'run' (*:2) differ only in case"),
-        ("path,label\na.mp4,run\nb.mp4,sit\na.mp4,run\n", ":4: */a.mp4 is listed twice (*:2)"),
         (
             "path,label\na.mp4,run\nsub/../a.mp4,sit\n",
-            ":3: */sub/../a.mp4 is labelled 'sit' here and 'run' there (*:2). Recognition takes one label for each "
-            "video: choose one, or train localization, which takes both as overlapping segments.",
+            ":3: */sub/../a.mp4, the same video as */a.mp4, is labelled 'sit' here and 'run' there (*:2). Recognition "
+            "takes one label for each video: choose one, or train localization, which takes both as overlapping "
+            "segments.",
         ),
         (
             "path,label,split\na.mp4,run,train\nb.mp4,run,train\na.mp4,run,test\n",
@@ -296,7 +297,36 @@ def test_a_link_does_not_hide_a_leak(tmp_path):
     make(tmp_path, "train/run/a.mp4")
     (tmp_path / "test" / "run").mkdir(parents=True)
     (tmp_path / "test" / "run" / "other.mp4").symlink_to(tmp_path / "train" / "run" / "a.mp4")
-    assert "other.mp4 is in" in refusal(tmp_path) or "a.mp4 is in" in refusal(tmp_path)
+    train, test = tmp_path / "train" / "run" / "a.mp4", tmp_path / "test" / "run" / "other.mp4"
+    assert f"{train}, the same video as {test}, is in train and in test ({test.parent})." in refusal(tmp_path)
+
+
+def test_what_is_listed_twice_counts_once(tmp_path):
+    (tmp_path / "sub").mkdir()
+    path = manifest(tmp_path, "path,label\na.mp4,run\nb.mp4,sit\nsub/../a.mp4,run\na.mp4,run\n")
+    records, skipped = load_records(path)
+    assert [record.path.name for record in records] == ["a.mp4", "b.mp4"]
+    said = f"the same video as {tmp_path}/a.mp4 ({path}:2), which counts once"
+    assert [(item.path, item.reason) for item in skipped] == [
+        (tmp_path / "sub" / ".." / "a.mp4", said),
+        (tmp_path / "a.mp4", said),
+    ]
+
+
+def test_copies_are_told_by_their_content_in_one_part_and_across():
+    """By content hash, as after extraction; parts of one file under two names are brought under one."""
+    file_of = {Path("a.mp4"): "A", Path("copy.mp4"): "A", Path("b.mp4"): "B"}
+    first, copy = Record(Path("a.mp4"), "run", "train"), Record(Path("copy.mp4"), "run", "train", origin="m:2")
+    other = Record(Path("b.mp4"), "run", "test")
+    assert once_each([first, copy, other], file_of)[0] == [first, other]
+    apart = replace(copy, start_seconds=5.0, label="sit")
+    assert once_each([replace(first, end_seconds=5.0), apart], file_of)[0][1] == replace(apart, path=first.path)
+    for changed, said in (
+        ({"split": "test"}, "m:2: copy.mp4, the same video as a.mp4, is in test and in train"),
+        ({"label": "sit"}, "m:2: copy.mp4, the same video as a.mp4, is labelled 'sit' here and 'run' there"),
+    ):
+        with pytest.raises(DatasetError, match=said):
+            once_each([first, replace(copy, **changed)], file_of)
 
 
 def test_missing_videos_can_be_skipped(tmp_path):

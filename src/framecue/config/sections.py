@@ -77,7 +77,7 @@ class DataConfig(Section):
     missing: Literal["error", "skip"] = "error"
     """What to do when a listed video is not there: stop, or go on without it and list it."""
     val_fraction: float = Field(default=0.1, ge=0, lt=1)
-    """Part of each class's training videos kept for model selection; used only when the source has no val part."""
+    """Part of the readable training videos kept to choose weights by, classes in proportion; used without val part."""
     classes: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Keep these classes only; null keeps all."""
     held_out: tuple[str, ...] = ()

@@ -184,7 +184,7 @@ def _copies(records: Sequence[Record], real: Mapping[Path, str], facts: Mapping[
             if other.split != first.split:
                 kind, what = "leak", f"which is in {first.split}; this is in {other.split}"
             elif other.label != first.label:
-                kind, what = "twice", f"which is labelled '{first.label}'; this is labelled '{other.label}'"
+                kind, what = "labels", f"which is labelled '{first.label}'; this is labelled '{other.label}'"
             else:
                 kind, what = "copy", "in the same part and class"
             found.append(Problem(kind, f"{_where(other)}{other.path} is a copy of {first.path}, {what}."))

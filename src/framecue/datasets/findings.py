@@ -24,6 +24,7 @@ KINDS: dict[str, Kind] = {
     "empty": Kind("video has no length", "videos have no length"),
     "times": Kind("time range lies outside its video", "time ranges lie outside their videos"),
     "leak": Kind("video is in two parts", "videos are in two parts"),
+    "labels": Kind("video has two labels", "videos have two labels"),
     "twice": Kind("video is listed twice", "videos are listed twice"),
     "spelling": Kind("class name is written in two ways", "class names are written in two ways"),
     "gone": Kind("class has no video that can be used", "classes have no video that can be used"),

@@ -1,7 +1,8 @@
 """Labelled videos from any accepted source, checked: files there, labelled, no footage in two parts."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -65,9 +66,40 @@ def load_records(
         records = keep_classes(records, classes)
     there = real_paths(record.path for record in records)
     present, absent = _present(records, there, place, missing)
-    for fault in part_faults(present, there):
+    for fault in _undecided(present):
         raise fault
-    return present, skipped + unlabelled + absent
+    different, repeated = once_each(present, there)
+    return different, skipped + unlabelled + absent + repeated
+
+
+def once_each(records: Iterable[Record], file_of: Mapping[Path, str]) -> tuple[list[Record], list[Skipped]]:
+    """The records without repetitions: what is said twice of one file, with one label and in one part, counts once.
+
+    Args:
+        file_of: of each path what tells its file from others: the path behind all links, or the hash of its content.
+
+    Returns:
+        The records, those of one file by one path so that they stay together; and the repetitions.
+
+    Raises:
+        DatasetError: one file is in two parts, or has two labels.
+    """
+    kept: list[Record] = []
+    repeated: list[Skipped] = []
+    by_file: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        earlier = by_file[file_of.get(record.path, str(record.path))]
+        faults = [(other, fault) for other in earlier if (fault := _pair_fault(record, other)) is not None]
+        for _, fault in faults:
+            if fault.kind != "twice":
+                raise fault
+        if faults:
+            other, _ = faults[0]
+            repeated.append(Skipped(record.path, f"the same video as {other.path} ({other.origin}), which counts once"))
+            continue
+        earlier.append(record)
+        kept.append(record if record.path == earlier[0].path else replace(record, path=earlier[0].path))
+    return kept, repeated
 
 
 def leave_out_unlabelled(records: Sequence[Record], source: Source) -> tuple[list[Record], list[Skipped]]:
@@ -123,12 +155,7 @@ def part_faults(records: Sequence[Record], real: dict[Path, str]) -> Iterator[Da
     Args:
         real: of each path that is there, the file behind any links.
     """
-    undecided = [record for record in records if record.split is None]
-    if len(undecided) < len(records):
-        for record in undecided:
-            yield DataFaultError(
-                "line", f"{record.origin}: no split given where other entries have one. Write train, val or test."
-            )
+    yield from _undecided(records)
     by_file: dict[str, list[Record]] = {}
     for record in records:
         earlier = by_file.setdefault(real.get(record.path, str(record.path)), [])
@@ -136,26 +163,40 @@ def part_faults(records: Sequence[Record], real: dict[Path, str]) -> Iterator[Da
         earlier.append(record)
 
 
+def _undecided(records: Sequence[Record]) -> Iterator[DataFaultError]:
+    undecided = [record for record in records if record.split is None]
+    for record in undecided if len(undecided) < len(records) else ():
+        yield DataFaultError(
+            "line", f"{record.origin}: no split given where other entries have one. Write train, val or test."
+        )
+
+
 def _pair_fault(record: Record, other: Record) -> DataFaultError | None:
     same_times = (record.start_seconds, record.end_seconds) == (other.start_seconds, other.end_seconds)
     if record.split != other.split and _overlap(record, other):
         return DataFaultError(
             "leak",
-            f"{record.origin}: {record.path} is in {record.split} and in {other.split} ({other.origin}). "
+            f"{record.origin}: {_both(record, other)} is in {record.split} and in {other.split} ({other.origin}). "
             "Keep each video in one part, or results will be too good.",
         )
     if not same_times or record.split != other.split:
         return None
     if record.label != other.label:
         return DataFaultError(
-            "twice",
-            f"{record.origin}: {record.path} is labelled '{record.label}' here and '{other.label}' there "
+            "labels",
+            f"{record.origin}: {_both(record, other)} is labelled '{record.label}' here and '{other.label}' there "
             f"({other.origin}). Recognition takes one label for each video: choose one, or train localization, which "
             "takes both as overlapping segments.",
         )
     return DataFaultError(
-        "twice", f"{record.origin}: {record.path} is listed twice ({other.origin}). Remove one of the entries."
+        "twice",
+        f"{record.origin}: {_both(record, other)} is listed twice ({other.origin}). Remove one of the entries.",
     )
+
+
+def _both(record: Record, other: Record) -> str:
+    """The file, and the other name where the entries have two for it."""
+    return str(record.path) if record.path == other.path else f"{record.path}, the same video as {other.path},"
 
 
 def _overlap(first: Record, second: Record) -> bool:

@@ -1,4 +1,4 @@
-"""Seeded, order-independent ways to part records: validation from train, held-out classes.
+"""Seeded, order-independent ways to part data: validation and test parts of all tasks, held-out classes.
 
 Draws are made by hashing the seed with a name that does not depend on where the data lies, so that the same videos give
 the same parts on any machine, in any order, and adding a video moves few others.
@@ -8,7 +8,7 @@ import hashlib
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,44 +72,127 @@ def split_validation(
     *,
     group: Callable[[Record], str] = source_group,
 ) -> tuple[list[Record], list[Record]]:
-    """Part off about `fraction` of each class, in whole groups.
-
-    Each class aims at round(fraction * count), at least one. In a seeded order, each group is taken that brings its
-    classes nearer to their aims; then a class that got nothing takes its smallest group. A class always keeps a record
-    in the rest, so one of a single record or group gives nothing.
+    """Part off `fraction` of the records for validation, in whole groups, the classes in proportion.
 
     Args:
         fraction: in [0, 1); 0 gives an empty second part.
         group: key of records that must stay together.
 
     Returns:
-        The rest and the part, each sorted by path and start.
+        The rest and the part, each sorted by path and start; their sizes are those of `draw_part`.
+
+    Raises:
+        ValueError: `fraction` is outside [0, 1).
+    """
+    ordered = sorted(records, key=_order)
+    groups: dict[str, Counter[str]] = defaultdict(Counter)
+    for record in ordered:
+        groups[group(record)][record.label or ""] += 1
+    units = [Unit(name, counts, frozenset(counts)) for name, counts in groups.items()]
+    chosen = draw_part(units, fraction, seed=seed, purpose="val")
+    rest = [record for record in ordered if group(record) not in chosen]
+    return rest, [record for record in ordered if group(record) in chosen]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What goes into a part as a whole: a file with all that is said of its times, or all files cut from one source.
+
+    Attributes:
+        name: its own, and the same wherever the data lies.
+        sizes: how much of each stratum it holds; a part holds about the same share of every stratum.
+        labels: of each of them, some other unit must be left in the rest.
+    """
+
+    name: str
+    sizes: Mapping[str, int]
+    labels: frozenset[str] = frozenset()
+
+
+def draw_part(units: Sequence[Unit], fraction: float, *, seed: int, purpose: str, least_left: int = 1) -> set[str]:
+    """Names of the units that make up a part: the one way in which all tasks draw validation and test parts.
+
+    The part aims at round(fraction * size of all), at least 1, shared among the strata in proportion (largest
+    remainders). In an order by hash of seed, purpose and name, each unit is taken that brings the whole nearer to its
+    aim: first those that bring their strata nearer to theirs, then any. The size is met exactly
+    where units are of size 1, and within half of the largest unit elsewhere, unless units had to stay: the last one
+    with a label always does, and so do `least_left` of all.
+
+    Draws for two purposes are independent of each other, and a unit added later moves few others.
+
+    Args:
+        fraction: in [0, 1); 0 draws nothing.
+        purpose: "val" or "test".
+        least_left: how many units are left in the rest, at least.
 
     Raises:
         ValueError: `fraction` is outside [0, 1).
     """
     if not 0 <= fraction < 1:
         raise ValueError(f"fraction must be in [0, 1), got {fraction}.")
-    ordered = sorted(records, key=_order)
-    groups: dict[str, list[Record]] = defaultdict(list)
-    for record in ordered:
-        groups[group(record)].append(record)
-    in_train = Counter(record.label for record in ordered)
-    aim = {label: max(1, math.floor(fraction * count + 0.5)) if fraction else 0 for label, count in in_train.items()}
-    taken: Counter[str | None] = Counter()
+    total: Counter[str] = Counter()
+    for unit in units:
+        total.update(unit.sizes)
+    if not fraction or len(units) < 2:
+        return set()
+    lacking = max(1, math.floor(fraction * total.total() + 0.5))
+    lacking_of = _apportioned(total, lacking, seed, purpose)
+    left = Counter(label for unit in units for label in unit.labels)
+    order = sorted(units, key=lambda unit: (_draw(seed, purpose, unit.name), unit.name))
     chosen: set[str] = set()
-    drawn = sorted(groups, key=lambda name: (_draw(seed, name), name))
-    for smallest_first in (False, True):
-        for name in sorted(drawn, key=lambda name: len(groups[name])) if smallest_first else drawn:
-            counts = Counter(record.label for record in groups[name])
-            nearer = sum(abs(aim[c] - taken[c] - n) - abs(aim[c] - taken[c]) for c, n in counts.items()) < 0
-            wanted = any(aim[c] > 0 and taken[c] == 0 for c in counts) if smallest_first else nearer
-            if wanted and name not in chosen and all(in_train[c] > n for c, n in counts.items()):
-                chosen.add(name)
-                taken += counts
-                in_train -= counts
-    rest = [record for record in ordered if group(record) not in chosen]
-    return rest, [record for record in ordered if group(record) in chosen]
+    for by_stratum in (True, False):
+        for unit in order:
+            size = sum(unit.sizes.values())
+            # How much farther from their aims the strata would be with this unit.
+            farther = sum(abs(lacking_of[key] - part) - abs(lacking_of[key]) for key, part in unit.sizes.items())
+            is_wanted = abs(lacking - size) < abs(lacking) and (farther < 0 or not by_stratum)
+            may_go = len(chosen) + least_left < len(units) and all(left[label] > 1 for label in unit.labels)
+            if is_wanted and may_go and unit.name not in chosen:
+                chosen.add(unit.name)
+                lacking_of.subtract(unit.sizes)
+                lacking -= size
+                left.subtract(unit.labels)
+    return chosen
+
+
+def _apportioned(total: Mapping[str, int], aim: int, seed: int, purpose: str) -> Counter[str]:
+    """`aim` shared among strata in proportion to their sizes, the rest by largest remainders, ties by the draw."""
+    whole = sum(total.values())
+    shares = {key: divmod(aim * size, whole) for key, size in total.items()}
+    rest = aim - sum(number for number, _ in shares.values())
+    by_remainder = sorted(shares, key=lambda key: (-shares[key][1], _draw(seed, f"{purpose} share", key)))
+    return Counter({key: number for key, (number, _) in shares.items()}) + Counter(by_remainder[:rest])
+
+
+LEAST_VAL, LEAST_TEST = 10, 30
+"""Parts with fewer videos are too small for their purpose: of 10, one video is 10 points of what chooses the weights;
+of 30, the 95 % interval of an accuracy of one half is 34 points wide (Wilson)."""
+
+
+def small_part_notes(*, val: int, test: int) -> list[str]:
+    """A line for each part that holds something, but less than its purpose needs."""
+    purposes = (
+        ("val", val, LEAST_VAL, "to choose weights by"),
+        ("test", test, LEAST_TEST, "for figures to rest on"),
+    )
+    return [
+        f"The {part} part holds {number} {'video' if number == 1 else 'videos'}, too few {purpose} (at least {least}): "
+        f"one video is {100 / number:.0f} points. Add videos to it."
+        for part, number, least, purpose in purposes
+        if 0 < number < least
+    ]
+
+
+def drawn_note(source: str | Path, counts: Mapping[str, int], *, seed: int, whole: str | None) -> str:
+    """One line that says which parts were drawn, with their sizes.
+
+    Args:
+        counts: videos of each part that was drawn, and of what is left of the part `whole`.
+        whole: the part that was parted; None where the source has no parts.
+    """
+    what = "no video is in a part" if whole is None else "there is no part for validation"
+    parts = ", ".join(f"{part} {counts[part]:,}" for part in ("train", "val", "test") if counts.get(part))
+    return f"{source}: {what}: {sum(counts.values()):,} videos were parted by seed {seed} into {parts}."
 
 
 def held_out_classes(records: Sequence[Record], names: Iterable[str]) -> tuple[list[Record], list[Record]]:
@@ -136,5 +219,5 @@ def _portable_name(path: Path) -> str:
     return "/".join(path.parts[-2:])
 
 
-def _draw(seed: int, name: str) -> bytes:
-    return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()
+def _draw(seed: int, purpose: str, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{purpose}:{name}".encode("utf-8", "surrogateescape")).digest()

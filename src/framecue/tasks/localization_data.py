@@ -1,17 +1,16 @@
 """From a run config to annotated videos with stored features, by use; what was left out is listed, always."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from framecue.backbone import Backbone
 from framecue.config import RunConfig
 from framecue.datasets.localization import GroundTruth, check_span, match_files, read_ground_truth
 from framecue.datasets.naming import find_class, shorten
+from framecue.datasets.presence import real_paths
+from framecue.datasets.splits import Unit, draw_part, drawn_note, small_part_notes
 from framecue.datasets.untrimmed_set import UntrimmedSet
 from framecue.errors import DatasetError
 from framecue.features.extract import ExtractionProgress
@@ -32,6 +31,7 @@ class LocalizationParts:
         class_names, novel_names: in score order.
         skipped: videos without a file.
         notes: a line for each kind of thing that was left out or changed.
+        parting: how the parts came about, and which are too small for their purpose; to be said before the first step.
     """
 
     train: list[AnnotatedVideo]
@@ -43,11 +43,16 @@ class LocalizationParts:
     novel_names: tuple[str, ...]
     skipped: list[Skipped]
     notes: list[str]
+    parting: list[str]
 
 
 @dataclass(frozen=True, eq=False)
 class LocalizationData:
-    """The parts with their features; `val`, `test` and `novel` may be empty."""
+    """The parts with their features; `val`, `test` and `novel` may be empty.
+
+    Attributes:
+        parting: how the parts came about, and which are too small for their purpose; to be said before the first step.
+    """
 
     train: UntrimmedSet
     val: UntrimmedSet
@@ -55,6 +60,7 @@ class LocalizationData:
     novel: UntrimmedSet
     skipped: list[Skipped]
     notes: list[str]
+    parting: list[str] = field(default_factory=list)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -62,64 +68,124 @@ class LocalizationData:
         return self.train.class_names + self.novel.class_names
 
 
+@dataclass(frozen=True)
+class LocalizationSource:
+    """Annotated videos by subset, as the ground truth names them and the folder of videos has them.
+
+    Attributes:
+        videos: of each subset that the run reads, those with a file.
+        known: every name of these subsets.
+        skipped: videos without a file.
+        notes: what reading left out or changed.
+    """
+
+    videos: dict[str, list[AnnotatedVideo]]
+    known: list[str]
+    skipped: list[Skipped]
+    notes: list[str]
+
+    @property
+    def records(self) -> list[Record]:
+        """Every file, unlabelled."""
+        return [Record(video.path, None) for part in self.videos.values() for video in part if video.path is not None]
+
+
+def read_localization_source(config: RunConfig) -> LocalizationSource:
+    """The annotated videos of a run's subsets.
+
+    Raises:
+        DatasetError: the ground truth or the folder of videos cannot be used, or two subsets hold the same video.
+    """
+    wanted, source = config.localization, ground_truth_path(config)
+    named = [wanted.train_subset, *filter(None, (wanted.val_subset, wanted.test_subset))]
+    # What reaches out of a video is cut to it where it is learned, and kept as it is where it is to be found.
+    truths = {name: _read(config, source, name, clip=name == wanted.train_subset) for name in dict.fromkeys(named)}
+    _refuse_shared(truths, source)
+    files = {name: match_files(truth.videos, config.data.source) for name, truth in truths.items()}
+    skipped = [item for _, absent in files.values() for item in absent]
+    _require_files(config, skipped, [video for videos, _ in files.values() for video in videos])
+    videos = {name: list(found) for name, (found, _) in files.items()}
+    real = real_paths(video.path for part in videos.values() for video in part if video.path is not None)
+    videos, repeated = _once_each(videos, real)
+    return LocalizationSource(
+        videos,
+        sorted({label for truth in truths.values() for label in truth.labels}),
+        skipped,
+        [*dict.fromkeys(line for truth in truths.values() for line in truth.notes), *repeated],
+    )
+
+
 def read_localization_parts(config: RunConfig) -> LocalizationParts:
+    """As `part_localization`, of what is listed, readable or not."""
+    return part_localization(config, read_localization_source(config))
+
+
+def part_localization(
+    config: RunConfig, source: LocalizationSource, hashes: Mapping[Path, str] | None = None
+) -> LocalizationParts:
     """Annotated videos of a run, parted. A video belongs to one part.
 
     Of `data.held_out` (and, with `data.classes`, of all names not in it) segments in training videos are neither action
     nor background; training videos with no others, and validation videos that show any, are left out.
 
-    Raises:
-        DatasetError: the ground truth or the folder of videos cannot be used, two of its subsets hold the same video,
-            or nothing is left to train on.
-    """
-    wanted = config.localization
-    source = ground_truth_path(config)
-    named = [wanted.train_subset, *filter(None, (wanted.val_subset, wanted.test_subset))]
-    # What reaches out of a video is cut to it where it is learned, and kept as it is where it is to be found.
-    truths = {name: _read(config, source, name, clip=name == wanted.train_subset) for name in dict.fromkeys(named)}
-    _refuse_shared(truths, source)
-    known = sorted({label for truth in truths.values() for label in truth.labels})
-    novel_names = sorted({find_class(name, known, asked_by="data.held_out") for name in config.data.held_out})
-    chosen = known
-    if config.data.classes is not None:
-        chosen = sorted({find_class(name, known, asked_by="data.classes") for name in config.data.classes})
-    seen = set(chosen) - set(novel_names)
-    notes = list(dict.fromkeys(line for truth in truths.values() for line in truth.notes))
-    files = {name: match_files(truth.videos, config.data.source) for name, truth in truths.items()}
-    skipped = [item for _, absent in files.values() for item in absent]
-    _require_files(config, skipped, [video for videos, _ in files.values() for video in videos])
+    Args:
+        hashes: content hash of every readable file: the others are left out before parts are drawn, and copies are
+            told; None = every file counts.
 
-    learned = [video for video in files[wanted.train_subset][0] if _learnable(video, seen)]
+    Raises:
+        DatasetError: nothing is left to train on, or files of the same content are in two subsets.
+    """
+    wanted, notes = config.localization, list(source.notes)
+    files = source.videos
+    if hashes is not None:
+        readable = {name: [video for video in part if video.path in hashes] for name, part in files.items()}
+        files, repeated = _once_each(readable, hashes)
+        notes += repeated
+    novel_names = sorted({find_class(name, source.known, asked_by="data.held_out") for name in config.data.held_out})
+    chosen = source.known
+    if config.data.classes is not None:
+        chosen = sorted({find_class(name, source.known, asked_by="data.classes") for name in config.data.classes})
+    seen = set(chosen) - set(novel_names)
+
+    learned = [video for video in files[wanted.train_subset] if _learnable(video, seen)]
+    parting = []
     if wanted.val_subset is not None:
-        train, val = learned, list(files[wanted.val_subset][0])
+        train, val = learned, files[wanted.val_subset]
     else:
         train, val = _split_off_val(config, learned, seen)
-    test = list(files[wanted.test_subset][0]) if wanted.test_subset is not None else []
+        if val:
+            counts = {"train": len(train), "val": len(val)}
+            parting.append(drawn_note(ground_truth_path(config), counts, seed=config.seed, whole="train"))
+    test = files[wanted.test_subset] if wanted.test_subset is not None else []
     class_names = tuple(sorted({s.label for video in train for s in video.segments} & seen))
     if not class_names:
-        absent = f" ({len(skipped)} of its videos are missing, see data.source)" if skipped else ""
+        absent = f" ({len(source.skipped)} of its videos are missing, see data.source)" if source.skipped else ""
+        unread = len(source.videos[wanted.train_subset]) - len(files[wanted.train_subset])
+        absent += f" ({unread} of its videos cannot be read)" if unread else ""
         raise DatasetError(
-            f"{source}: no segment of '{wanted.train_subset}' is left to train on{absent}; check "
+            f"{ground_truth_path(config)}: no segment of '{wanted.train_subset}' is left to train on{absent}; check "
             "localization.train_subset, data.classes and data.held_out."
         )
     measured = set(class_names)
     kept = [video for video in val if all(segment.label in measured for segment in video.segments)]
     ignored = [tuple(s for s in video.segments if s.label not in measured) for video in train]
-    _note_left_out(notes, "training videos", files[wanted.train_subset][0], learned, "show other names alone: left out")
+    _note_left_out(notes, "training videos", files[wanted.train_subset], learned, "show other names alone: left out")
     _note_left_out(notes, "validation videos", val, kept, "show names not trained on: left out")
     num_ignored = sum(map(len, ignored))
     if num_ignored:
         notes.append(f"Segments of other names in training videos, neither action nor background: {num_ignored}.")
+    tested = _with_names(test, measured, set(novel_names), notes)
     return LocalizationParts(
         train=[_only(video, measured) for video in train],
         val=kept,
-        test=_with_names(test, measured, set(novel_names), notes),
+        test=tested,
         novel=[video for video in (_only(video, set(novel_names)) for video in test) if video.segments],
         ignored=ignored,
         class_names=class_names,
         novel_names=tuple(novel_names),
-        skipped=skipped,
+        skipped=source.skipped,
         notes=notes,
+        parting=[*parting, *small_part_notes(val=len(kept), test=len(tested))],
     )
 
 
@@ -128,24 +194,27 @@ def prepare_localization(
 ) -> LocalizationData:
     """The parts of a run with their features; what is not stored yet is extracted first.
 
-    Unreadable videos are left out and listed. Features that do not span what was annotated are noted, and left out of
-    training, where they would teach wrong places; so are actions that lie wholly beyond their video's features.
+    Unreadable videos are left out and listed before parts are drawn. Features that do not span what was annotated are
+    noted, and left out of training, where they would teach wrong places; so are actions that lie wholly beyond their
+    video's features.
 
     Raises:
-        DatasetError: as `read_localization_parts`, or no training video is readable.
+        DatasetError: as `read_localization_source` and `part_localization`, or no training video is readable.
         MakerMismatchError: the store holds features of another maker.
     """
-    parts = read_localization_parts(config)
-    everything = [*parts.train, *parts.val, *parts.test, *parts.novel]
-    records = [Record(video.path, None) for video in everything if video.path is not None]
-    stored = stored_features(config, backbone, records, progress=progress)
+    source = read_localization_source(config)
+    listed = part_localization(config, source).class_names  # a list that will not do is refused before extraction
+    stored = stored_features(config, backbone, source.records, progress=progress)
+    skipped = [*source.skipped, *stored.skipped]
+    parts = part_localization(config, source, stored.hashes)
     data = LocalizationData(
         _feature_set(parts.train, parts.class_names, stored, parts.ignored),
         _feature_set(parts.val, parts.class_names, stored),
         _feature_set(parts.test, parts.class_names, stored),
         _feature_set(parts.novel, parts.novel_names, stored),
-        [*parts.skipped, *stored.skipped],
+        skipped,
         [*parts.notes],
+        parts.parting,
     )
     fitting = _note_spans(data)
     videos = _without_unseen(data, fitting)
@@ -153,13 +222,48 @@ def prepare_localization(
         data,
         train=_feature_set(videos, parts.class_names, stored, [data.train.ignored[row] for row in fitting]),
     )
-    lost = sorted(set(parts.class_names) - {s.label for video in data.train.videos for s in video.segments})
+    lost = sorted(set(listed) - {segment.label for video in data.train.videos for segment in video.segments})
     if lost:
         raise DatasetError(
             f"No usable training video is left of {shorten(lost, 3)}; {len(data.skipped)} were skipped. "
             "Replace the files or leave the classes out (data.classes)."
         )
     return data
+
+
+def _once_each(
+    videos: Mapping[str, Sequence[AnnotatedVideo]], file_of: Mapping[Path, str]
+) -> tuple[dict[str, list[AnnotatedVideo]], list[str]]:
+    """Each file once, with all the segments that its entries give it; and a note where there were several.
+
+    Args:
+        file_of: of each path what tells its file from others: the path behind all links, or the hash of its content.
+
+    Raises:
+        DatasetError: one file is in two subsets.
+    """
+    kept: dict[str, list[AnnotatedVideo]] = {name: [] for name in videos}
+    place: dict[str, tuple[str, int]] = {}
+    repeated: list[str] = []
+    for name, part in videos.items():
+        for video in part:
+            assert video.path is not None  # match_files
+            owner, row = place.setdefault(file_of.get(video.path, str(video.path)), (name, len(kept[name])))
+            if owner == name and row == len(kept[name]):
+                kept[name].append(video)
+                continue
+            other = kept[owner][row]
+            if owner != name:
+                raise DatasetError(
+                    f"{video.origin}: {video.video_id} in '{name}' is the same video as {other.video_id} in '{owner}' "
+                    f"({other.path}). Keep each video in one part, or results will be too good."
+                )
+            segments = tuple(dict.fromkeys((*other.segments, *video.segments)))
+            kept[name][row] = replace(other, segments=segments)
+            repeated.append(f"{video.video_id} as {other.video_id}")
+    if not repeated:
+        return kept, []
+    return kept, [f"Videos given under two names, which count once: {len(repeated)} ({shorten(repeated, 3)})."]
 
 
 def ground_truth_path(config: RunConfig) -> Path:
@@ -209,20 +313,15 @@ def _learnable(video: AnnotatedVideo, seen: set[str]) -> bool:
 def _split_off_val(
     config: RunConfig, learned: list[AnnotatedVideo], seen: set[str]
 ) -> tuple[list[AnnotatedVideo], list[AnnotatedVideo]]:
-    """A part of the training videos for model selection, drawn from the seed.
-
-    Only videos of nothing but seen names are drawn, and none that alone shows one of them.
-    """
-    wanted = round(config.data.val_fraction * len(learned))
-    left = Counter(label for video in learned for label in {segment.label for segment in video.segments})
-    drawn: set[int] = set()
-    for row in np.random.default_rng((config.seed, 30)).permutation(len(learned)).tolist():
-        labels = {segment.label for segment in learned[row].segments}
-        if len(drawn) < wanted and labels <= seen and all(left[label] > 1 for label in labels):
-            drawn.add(row)
-            left.subtract(labels)
-    train = [video for row, video in enumerate(learned) if row not in drawn]
-    return train, [learned[row] for row in sorted(drawn)]
+    """A part of the training videos for model selection; only videos of nothing but seen names are drawn."""
+    units = []
+    for video in learned:
+        labels = frozenset(segment.label for segment in video.segments)
+        only_here = frozenset() if labels <= seen else frozenset([f"{video.video_id}\0"])  # so that it has to stay
+        units.append(Unit(video.video_id, {"": 1}, labels | only_here))
+    drawn = draw_part(units, config.data.val_fraction, seed=config.seed, purpose="val")
+    train = [video for video in learned if video.video_id not in drawn]
+    return train, [video for video in learned if video.video_id in drawn]
 
 
 def _with_names(

@@ -1,14 +1,15 @@
 """From a run config to feature sets: read records, part them, extract what is missing."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from framecue.backbone import Backbone
 from framecue.config import RunConfig
 from framecue.datasets.feature_set import FeatureCache, FeatureSet
-from framecue.datasets.records import load_data, require_trainable
-from framecue.datasets.splits import held_out_classes, partition
+from framecue.datasets.naming import shorten
+from framecue.datasets.records import load_data, once_each, require_trainable
+from framecue.datasets.splits import drawn_note, held_out_classes, partition, small_part_notes
 from framecue.errors import DatasetError
 from framecue.features.extract import ExtractionProgress, extract, make_maker
 from framecue.features.store import FeatureStore
@@ -21,7 +22,7 @@ class RecognitionParts:
 
     Attributes:
         class_names, novel_names: in score order.
-        skipped: what the source listed and could not give.
+        parting: how the parts came about, and which are too small for their purpose; to be said before the first step.
     """
 
     train: list[Record]
@@ -30,18 +31,24 @@ class RecognitionParts:
     novel: list[Record]
     class_names: tuple[str, ...]
     novel_names: tuple[str, ...]
-    skipped: list[Skipped]
+    parting: list[str]
 
 
 @dataclass(frozen=True, eq=False)
 class RecognitionData:
-    """Feature sets by use; `val`, `test` and `novel` may be empty."""
+    """Feature sets by use; `val`, `test` and `novel` may be empty.
+
+    Attributes:
+        skipped: what the source listed and could not give.
+        parting: as that of `RecognitionParts`.
+    """
 
     train: FeatureSet
     val: FeatureSet
     test: FeatureSet
     novel: FeatureSet
     skipped: list[Skipped]
+    parting: list[str] = field(default_factory=list)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -49,15 +56,14 @@ class RecognitionData:
         return self.train.class_names + self.novel.class_names
 
 
-def read_parts(config: RunConfig) -> RecognitionParts:
-    """Records of a run, parted; a validation part is split from train where the source has none.
+def part_records(config: RunConfig, records: Sequence[Record]) -> RecognitionParts:
+    """The labelled videos of a run, parted; a validation part is split from train where the source has none.
 
     Of held-out classes the test videos are kept, or all of them where the source has no test part.
 
     Raises:
-        DatasetError: the source cannot be used, or cannot be trained on.
+        DatasetError: the videos cannot be trained on.
     """
-    records, skipped = load_data(config.data)
     unlabelled = next((record for record in records if record.label is None), None)
     if unlabelled is not None:
         raise DatasetError(f"{unlabelled.origin}: {unlabelled.path} has no label, which training and evaluation need.")
@@ -74,7 +80,17 @@ def read_parts(config: RunConfig) -> RecognitionParts:
                 f"The {name} part has classes without training videos ({', '.join(unseen[:3])}); "
                 "name them in data.held_out to test them as novel, or add training videos."
             )
-    return RecognitionParts(parts.train, parts.val, parts.test, novel, class_names, _names(novel), skipped)
+    notes = small_part_notes(val=len(parts.val), test=len(parts.test))
+    if parts.val and not any(record.split == "val" for record in records):
+        whole = None if all(record.split is None for record in records) else "train"
+        counts = {"train": len(parts.train), "val": len(parts.val)}
+        notes.insert(0, drawn_note(config.data.source, counts, seed=config.seed, whole=whole))
+        unchecked = sorted(set(class_names) - {record.label or "" for record in parts.val})
+        if unchecked:
+            notes.append(
+                f"The val part has no video of {len(unchecked)} of {len(class_names)} classes: {shorten(unchecked, 3)}."
+            )
+    return RecognitionParts(parts.train, parts.val, parts.test, novel, class_names, _names(novel), notes)
 
 
 def prepare(
@@ -82,28 +98,33 @@ def prepare(
 ) -> RecognitionData:
     """Feature sets of a run; videos whose features are not stored yet are extracted first.
 
-    Unreadable videos are left out and listed.
+    Unreadable videos are left out and listed before parts are drawn, and so are copies of others.
 
     Raises:
-        DatasetError: the source cannot be used, or nothing readable is left of a class to train on.
+        DatasetError: the source cannot be used, nothing readable is left of a class to train on, or files of the same
+            content are in two parts or have two labels.
         MakerMismatchError: the store holds features of another maker.
     """
-    parts = read_parts(config)
-    stored = stored_features(config, backbone, [*parts.train, *parts.val, *parts.test, *parts.novel], progress=progress)
-    skipped = [*parts.skipped, *stored.skipped]
-    train = stored.feature_set(parts.train, parts.class_names)
-    lost = sorted(set(parts.class_names) - {record.label for record in train.records})
+    records, skipped = load_data(config.data)
+    listed = part_records(config, records)  # what is wrong with the list is told before hours of extraction
+    stored = stored_features(config, backbone, records, progress=progress)
+    readable, repeated = once_each(stored.readable(records), stored.hashes)
+    skipped += [*stored.skipped, *repeated]
+    trained = {record.label for record in readable if record.split in (None, "train")}
+    lost = sorted(set(listed.class_names) - trained)
     if lost:
         raise DatasetError(
             f"No readable training video is left of {', '.join(lost[:3])}; "
-            f"{_first_reason(skipped)}. Replace the files or leave the class out (data.classes)."
+            f"{first_reason(skipped)}. Replace the files or leave the class out (data.classes)."
         )
+    parts = part_records(config, readable)
     return RecognitionData(
-        train,
+        stored.feature_set(parts.train, parts.class_names),
         stored.feature_set(parts.val, parts.class_names),
         stored.feature_set(parts.test, parts.class_names),
         stored.feature_set(parts.novel, parts.novel_names),
         skipped,
+        parts.parting,
     )
 
 
@@ -120,9 +141,13 @@ class StoredFeatures:
     fetch: FeatureCache
     skipped: list[Skipped]
 
+    def readable(self, records: Iterable[Record]) -> list[Record]:
+        """Those of the records whose features are there."""
+        return [record for record in records if record.path in self.hashes]
+
     def feature_set(self, part: Sequence[Record], names: Sequence[str]) -> FeatureSet:
         """The readable ones of `part`."""
-        kept = [record for record in part if record.path in self.hashes]
+        kept = self.readable(part)
         return FeatureSet(kept, [self.hashes[record.path] for record in kept], names, self.fetch)
 
 
@@ -184,5 +209,6 @@ def _names(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(sorted({record.label for record in records if record.label is not None}))
 
 
-def _first_reason(skipped: Sequence[Skipped]) -> str:
+def first_reason(skipped: Sequence[Skipped]) -> str:
+    """How many videos could not be read, and why the first could not."""
     return f"{len(skipped)} could not be read, first {Path(skipped[0].path).name}: {skipped[0].reason.rstrip('.')}"

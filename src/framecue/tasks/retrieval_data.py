@@ -1,16 +1,19 @@
 """From a retrieval run's config to captioned sets: read captions, part them, extract what is missing."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from framecue.backbone import Backbone
 from framecue.config import RunConfig
 from framecue.datasets.naming import shorten
-from framecue.datasets.retrieval import CaptionSet, read_captions, split_videos
+from framecue.datasets.presence import real_paths
+from framecue.datasets.retrieval import CaptionSet, once_each, read_captions, split_videos
+from framecue.datasets.splits import small_part_notes
 from framecue.errors import DatasetError
 from framecue.features.extract import ExtractionProgress
-from framecue.tasks.recognition_data import StoredFeatures, stored_features
+from framecue.tasks.recognition_data import StoredFeatures, first_reason, stored_features
 from framecue.tasks.retrieval import CaptionedSet, caption_room, fit_texts
 from framecue.types import CaptionedVideo, Record, Skipped
 
@@ -24,6 +27,7 @@ class RetrievalData:
     Attributes:
         skipped: videos that could not be read.
         notes: what was changed or left out, one line per kind.
+        parting: how the parts came about, and which are too small for their purpose; to be said before the first step.
     """
 
     train: CaptionedSet
@@ -31,6 +35,7 @@ class RetrievalData:
     test: CaptionedSet
     skipped: list[Skipped]
     notes: list[str]
+    parting: list[str] = field(default_factory=list)
 
 
 def prepare_retrieval(
@@ -54,36 +59,26 @@ def prepare_retrieval(
         PromptTooLongError: a caption does not fit, and `retrieval.truncate` is off.
     """
     source = source or read_run_captions(config)
-    notes = list(source.notes)
-    parts = {name: [video for video in source.videos if video.split == name] for name in PARTS}
-    if len(parts["train"]) < 2:
-        raise DatasetError(
-            f"{_where(config)}: retrieval needs at least 2 videos to train on, found {len(parts['train'])} among "
-            f"{len(source.videos)}; check the split column, or the files."
-        )
+    _parted(config, source)  # a list that will not do is refused before hours of extraction
+    _check_paths(source, config)
+    stored = stored_features(config, backbone, [_record(video) for video in source.videos], progress=progress)
+    readable = replace(source, videos=tuple(video for video in source.videos if video.path in stored.hashes))
+    if not readable.videos:
+        raise DatasetError(f"{_where(config)}: no video of it can be read, {first_reason(stored.skipped)}.")
+    captions, parting = _parted(config, once_each(readable, stored.hashes), skipped=stored.skipped)
+    notes = list(captions.notes)
+    parts = {name: list(captions.part(name)) for name in PARTS}
     if config.retrieval.truncate:
         parts = _cut_captions(parts, backbone, config, notes)
-    _check_paths(source, config)
-    records = {name: [_record(video) for video in videos] for name, videos in parts.items()}
-    stored = stored_features(config, backbone, [row for part in records.values() for row in part], progress=progress)
-    sets = {name: _captioned(parts[name], records[name], stored) for name in PARTS}
-    if len(sets["train"]) < 2:
-        first = stored.skipped[0]
-        raise DatasetError(
-            f"{_where(config)}: {len(sets['train'])} readable training videos are left of {len(parts['train'])}, first "
-            f"{first.path.name}: {first.reason.rstrip('.')}. Replace the files."
-        )
-    return RetrievalData(sets["train"], sets["val"], sets["test"], stored.skipped, notes)
+    sets = {name: _captioned(parts[name], stored) for name in PARTS}
+    return RetrievalData(sets["train"], sets["val"], sets["test"], stored.skipped, notes, parting)
 
 
 def read_run_captions(config: RunConfig) -> CaptionSet:
-    """The captioned videos of a run, each in a part.
-
-    A source without parts is split by video into train, val and test; one without a validation part gives up a part of
-    its training videos for it, never of the test.
+    """The captioned videos of a run, each file once, in the parts that the source names.
 
     Raises:
-        DatasetError: the captions cannot be used.
+        DatasetError: the captions cannot be used, or cannot be parted.
     """
     wanted, data = config.retrieval, config.data
     folder = data.source if data.annotations is not None else None
@@ -94,9 +89,31 @@ def read_run_captions(config: RunConfig) -> CaptionSet:
         protocol=wanted.protocol or "9k",
         missing=data.missing,
     )
-    # The test part does not depend on the run's seed: all runs are measured on the same videos.
-    tested = split_videos(source, val_fraction=0, test_fraction=wanted.test_fraction)
-    return split_videos(tested, val_fraction=data.val_fraction, test_fraction=0, seed=config.seed)
+    source = once_each(source, real_paths(video.path for video in source.videos if video.path is not None))
+    _parted(config, source)
+    return source
+
+
+def _parted(config: RunConfig, source: CaptionSet, skipped: Sequence[Skipped] = ()) -> tuple[CaptionSet, list[str]]:
+    """The captions in parts, and how these came about.
+
+    A source without parts is split by video into train, val and test; one without a validation part gives up a part of
+    its training videos for it, never of the test.
+    """
+    captions, drawn = split_videos(
+        source,
+        val_fraction=config.data.val_fraction,
+        test_fraction=config.retrieval.test_fraction,
+        seed=config.seed,
+    )
+    count = Counter(video.split for video in captions.videos)
+    if count["train"] < 2:
+        unread = f" ({first_reason(skipped)})" if skipped else ""
+        raise DatasetError(
+            f"{_where(config)}: retrieval needs at least 2 videos to train on, found {count['train']} among "
+            f"{len(captions.videos)}{unread}; check the split column, or the files."
+        )
+    return captions, [*filter(None, [drawn]), *small_part_notes(val=count["val"], test=count["test"])]
 
 
 def _where(config: RunConfig) -> Path:
@@ -145,8 +162,7 @@ def _record(video: CaptionedVideo) -> Record:
     )
 
 
-def _captioned(videos: Sequence[CaptionedVideo], records: Sequence[Record], stored: StoredFeatures) -> CaptionedSet:
-    kept = [row for row, record in enumerate(records) if record.path in stored.hashes]
-    names = [records[row].label or "" for row in kept]
-    features = stored.feature_set([records[row] for row in kept], names)
-    return CaptionedSet(features, tuple(videos[row].captions for row in kept), tuple(videos[row].group for row in kept))
+def _captioned(videos: Sequence[CaptionedVideo], stored: StoredFeatures) -> CaptionedSet:
+    records = [_record(video) for video in videos]
+    features = stored.feature_set(records, [record.label or "" for record in records])
+    return CaptionedSet(features, tuple(video.captions for video in videos), tuple(video.group for video in videos))

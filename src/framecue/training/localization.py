@@ -74,6 +74,8 @@ def train_localization(
     backbone = open_run(config, restart=restart, backbone=backbone)
     config = settled_localization(config, backbone)
     data = prepare_localization(config, backbone, progress=progress.extraction)
+    for line in data.parting:
+        progress.note(line)
     handcrafted = make_handcrafted(config, backbone, map(spoken, data.names))
     outside = read_outside(config, data)
     fitted = _fit(config, data, handcrafted, outside, progress=progress)

@@ -94,6 +94,8 @@ def train_recognition(
     backbone = open_run(config, restart=restart, backbone=backbone)
     config = settled(config, backbone)
     data = prepare(config, backbone, progress=progress.extraction)
+    for line in data.parting:
+        progress.note(line)
     handcrafted = make_handcrafted(config, backbone, data.names)
     fitted = fit(config, data, handcrafted, progress=progress)
     save_config(config, config.out / CONFIG)  # not before `fit` has accepted the folder: it may be another run's

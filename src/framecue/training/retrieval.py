@@ -54,7 +54,7 @@ def train_retrieval(
     backbone = open_run(config, restart=restart, backbone=backbone)
     config = settled(config, backbone)
     data = prepare_retrieval(config, backbone, captions, progress=progress.extraction)
-    for line in data.notes:
+    for line in (*data.parting, *data.notes):
         progress.note(line)
     fitted = _fit(config, data, backbone, progress=progress)
     save_config(config, config.out / CONFIG)  # not before `_fit` has accepted the folder: it may be another run's

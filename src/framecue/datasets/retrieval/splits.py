@@ -1,37 +1,34 @@
-"""Parts for captioned videos that come without: by the hash of each video's id, so that no video ever changes sides."""
+"""Parts for captioned videos that come without, and files that several entries name."""
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
+from framecue.datasets.naming import shorten
 from framecue.datasets.retrieval.caption_set import CaptionSet
-from framecue.errors import DatasetError, UsageError
+from framecue.datasets.splits import Unit, draw_part, drawn_note
+from framecue.errors import DatasetError
+from framecue.types import CaptionedVideo
 
 
 def split_videos(
-    captions: CaptionSet, *, val_fraction: float = 0.1, test_fraction: float = 0.1, seed: int = 0
-) -> CaptionSet:
-    """The set with a part for each video, and a note of what was parted.
+    captions: CaptionSet, *, val_fraction: float = 0.1, test_fraction: float = 0.1, seed: int = 0, test_seed: int = 0
+) -> tuple[CaptionSet, str | None]:
+    """The set with a part for each video, and one line of what was parted; None where nothing was.
 
     A source without parts is split into train, val and test. One with parts but without val, as MSR-VTT's 9k and 7k,
     gives up a part of its training videos for it, never of the test. All captions and segments of a video are in one
-    part. Each id's place between 0 and 1 follows from the seed and the id alone, so that videos added later move no
-    other from training to the test; a part that is asked for has at least one video, the one nearest to its places.
+    part. Sizes are those of `draw_part`.
 
     Args:
-        val_fraction: of the videos that are parted; 0 = no val.
+        val_fraction: of the videos that are not tested; 0 = no val.
         test_fraction: used only where the source has no parts at all.
+        test_seed: the test part does not depend on the seed of a run: all runs are measured on the same videos.
 
     Raises:
         DatasetError: some videos have a part and some have none, or there are fewer videos than parts.
-        UsageError: the fractions are negative, or leave nothing for training.
     """
-    if not (val_fraction >= 0 and test_fraction >= 0 and val_fraction + test_fraction < 1):
-        raise UsageError(
-            "val_fraction and test_fraction must be 0 or more and below 1 together, found "
-            f"{val_fraction:g} and {test_fraction:g}."
-        )
     given = {video.split for video in captions.videos}
     if None in given and len(given) > 1:
         example = next(video for video in captions.videos if video.split is None)
@@ -40,49 +37,56 @@ def split_videos(
             f"{example.origin}: {number} of {len(captions.videos)} videos are in no part while others are, first "
             f"'{example.video_id}'. Name the part of every video, or of none."
         )
-    if given == {None}:
-        return _parted(captions, None, {"test": test_fraction, "val": val_fraction}, seed)
-    if "val" in given or "train" not in given or val_fraction == 0:
-        return captions
-    return _parted(captions, "train", {"val": val_fraction}, seed)
-
-
-def _parted(captions: CaptionSet, whole: str | None, shares: Mapping[str, float], seed: int) -> CaptionSet:
-    """The set with the videos of the part `whole` parted by the shares; the rest of them is for training."""
-    ids = {video.video_id for video in captions.videos if video.split == whole}
-    try:
-        part_of = _parts(ids, seed, {part: share for part, share in shares.items() if share > 0})
-    except DatasetError as error:
-        raise DatasetError(f"{captions.source}: {error}") from None
+    whole = None if given == {None} else "train"
+    if whole is not None and ("val" in given or "train" not in given or val_fraction == 0):
+        return captions, None
+    part_of = {video.video_id: "train" for video in captions.videos if video.split == whole}
+    shares = {"test": (test_fraction, test_seed), "val": (val_fraction, seed)}
+    asked = [part for part, (share, _) in shares.items() if share > 0 and (part == "val" or whole is None)]
+    if len(part_of) <= len(asked):
+        raise DatasetError(
+            f"{captions.source}: {len(part_of)} videos cannot be parted into {' and '.join([*asked, 'train'])}, each "
+            "needs one. Add videos, or name their parts in the file."
+        )
+    for number, part in enumerate(asked, start=1):
+        share, part_seed = shares[part]
+        least_left = len(asked) - number + 1  # one for each part to come, and for training
+        units = [Unit(name, {"": 1}) for name, known in part_of.items() if known == "train"]
+        drawn = draw_part(units, share, seed=part_seed, purpose=part, least_left=least_left)
+        part_of |= dict.fromkeys(drawn, part)
     videos = tuple(
         replace(video, split=part_of[video.video_id]) if video.split == whole else video for video in captions.videos
     )
-    count = Counter(part_of.values())
-    what = "no video is in a part" if whole is None else "there is no part for validation"
-    parts = ", ".join(f"{part} {count[part]:,}" for part in ("train", "val", "test") if count[part])
-    note = f"{captions.source}: {what}: {len(ids):,} videos were parted by seed {seed} into {parts}."
-    return replace(captions, videos=videos, notes=(*captions.notes, note))
+    note = drawn_note(captions.source, Counter(part_of.values()), seed=seed, whole=whole)
+    return replace(captions, videos=videos), note
 
 
-def _parts(ids: Iterable[str], seed: int, shares: Mapping[str, float]) -> dict[str, str]:
-    """The part of each id: the shares lie side by side from 0 up, "train" has the rest."""
-    places = sorted((_place(video_id, seed), video_id) for video_id in ids)
-    if len(places) <= len(shares):
-        raise DatasetError(
-            f"{len(places)} videos cannot be parted into {' and '.join([*shares, 'train'])}, each needs one. Add "
-            "videos, or name their parts in the file."
-        )
-    found: dict[str, str] = {}
-    first, bound = 0, 0.0
-    for number_left, (name, share) in zip(range(len(shares), 0, -1), shares.items(), strict=True):
-        bound += share
-        last = sum(place < bound for place, _ in places)
-        last = min(max(last, first + 1), len(places) - number_left)
-        found |= {video_id: name for _, video_id in places[first:last]}
-        first = last
-    return found | {video_id: "train" for _, video_id in places[first:]}
+def once_each(captions: CaptionSet, file_of: Mapping[Path, str]) -> CaptionSet:
+    """The set with each part of each file once, with all captions that its entries give it; noted where several did.
 
+    Args:
+        file_of: of each path what tells its file from others: the path behind all links, or the hash of its content.
 
-def _place(video_id: str, seed: int) -> float:
-    digest = hashlib.sha256(f"{seed}\0{video_id}".encode()).digest()
-    return int.from_bytes(digest[:8]) / 2**64
+    Raises:
+        DatasetError: one file is in two parts.
+    """
+    kept: dict[tuple[str, float | None, float | None], CaptionedVideo] = {}
+    first: dict[str, CaptionedVideo] = {}
+    repeated: list[str] = []
+    for video in captions.videos:
+        file = file_of.get(video.path, str(video.path)) if video.path is not None else f"\0{video.video_id}"
+        other = first.setdefault(file, video)
+        if other.split != video.split:
+            raise DatasetError(
+                f"{video.origin}: {video.video_id} in {video.split} is the same video as {other.video_id} in "
+                f"{other.split} ({other.origin}). Keep each video in one part, or results will be too good."
+            )
+        if other.video_id != video.video_id:
+            repeated.append(f"{video.video_id} as {other.video_id}")
+            video = replace(video, video_id=other.video_id, path=other.path)
+        same = kept.get(key := (file, video.start_seconds, video.end_seconds))
+        kept[key] = video if same is None else replace(same, captions=(*same.captions, *video.captions))
+    if not repeated:
+        return captions
+    note = f"Videos given under two names, which count once: {len(repeated)} ({shorten(repeated, 3)})."
+    return replace(captions, videos=tuple(kept.values()), notes=(*captions.notes, note))
