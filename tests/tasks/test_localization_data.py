@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,13 @@ from pydantic import ValidationError
 from fakes import ColorBackbone
 from framecue.config import RunConfig
 from framecue.errors import DatasetError
-from framecue.tasks.localization_data import prepare_localization, read_localization_parts
+from framecue.tasks.localization_data import (
+    LocalizationSource,
+    part_localization,
+    prepare_localization,
+    read_localization_parts,
+)
+from framecue.types import AnnotatedVideo, Segment
 from framecue.video.writer import write_video
 
 FPS = 8
@@ -124,6 +131,24 @@ def test_a_validation_part_is_drawn_by_the_seed(world):
         assert 5 <= len(parts.val) <= 6
     assert drawn[0] != drawn[1]
     assert read_localization_parts(world(many, val_subset=None, data={"val_fraction": 0})).val == []
+
+
+@pytest.mark.parametrize("number", [10, 40, 500, 5000])
+def test_the_validation_part_has_the_size_asked_for(world, number):
+    config = world(val_subset=None, test_subset=None, data={"held_out": []})
+    labels = [str(i % max(2, number // 20)) for i in range(number)]
+    videos = [
+        AnnotatedVideo(f"v{i}", 4.0, "training", (Segment(0.0, 1.0, label),), Path(f"v{i}.mp4"))
+        for i, label in enumerate(labels)
+    ]
+    source = LocalizationSource({"training": videos}, sorted(set(labels)), [], [])
+    for seed in range(10):
+        parts = part_localization(config.model_copy(update={"seed": seed}), source)
+        assert len(parts.val) == number // 10
+        assert (
+            f"{number:,} videos were parted by seed {seed} into train {number - number // 10:,}, val"
+            in parts.parting[0]
+        )
 
 
 def test_held_out_names_do_not_reach_what_is_trained_or_chosen(world):
