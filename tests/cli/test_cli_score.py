@@ -160,6 +160,50 @@ def test_duplicates_are_counted_once_only_if_asked(files: Files) -> None:
     assert any("2 segments are given twice: left out once" in line for line in result["notes"])
 
 
+@pytest.mark.parametrize(
+    ("options", "segments", "found"),
+    [
+        ([], 4, 3 / 4),  # all three predictions are right: the empty one takes the empty segment, the best that it has
+        (["--deduplicate"], 2, 2 / 3),
+        (["--convention", "opentad"], 2, 2 / 3),
+        (["--convention", "actionformer"], 1, 1 / 2),
+    ],
+)
+def test_conventions_where_evaluators_differ(files: Files, options: list[str], segments: int, found: float) -> None:
+    """Of two equal scores the later counts first. Values by hand; the three programs give the same on these files."""
+    annotations = [part(0, 10, "run"), part(0, 10.0005, "run"), part(5, 5, "run"), part(20, 20.0005, "run")]
+    files.database = {"a": {"duration": 100.0, "subset": "validation", "annotations": annotations}}
+    files.results = {"a": [part(0, 10, "run", 0.9), part(7, 7, "run", 0.9), part(20, 20.0005, "run", 0.8)]}
+    result = scored("detections", *files.options(), *options)
+    assert result["ground_truth"]["segments"] == segments
+    assert result["mean_ap"] == pytest.approx([found] * 10)
+    assert result["rules"]["convention"] == (options[1] if len(options) > 1 else "activitynet")
+
+
+def test_what_a_convention_leaves_out_is_counted(files: Files) -> None:
+    annotations = [part(0, 10, "run"), part(0, 10.0005, "run"), part(5, 5, "run"), part(20, 20.0005, "run")]
+    files.database["a"]["annotations"] = annotations
+    assert scored("detections", *files.options(), "--convention", "actionformer")["notes"][:3] == [
+        f"{files.truth}: 1 segment ends no later than it begins: left out (video 'a', segment 3: 5 to 5 s).",
+        f"{files.truth}: 1 segment is too short to count: left out (a, 20.0 to 20.0005 s).",
+        f"{files.truth}: 1 segment is given twice: left out once (a, run, 0 to 10.0005 s).",
+    ]
+
+
+def test_proposals_as_opentad_counts_them(files: Files) -> None:
+    """AR at AN: both videos give int(2 AN / 2) of their two proposals."""
+    files.database["a"]["annotations"] = [part(0, 10, "run"), part(0, 10, "run"), part(4, 4, "run")]
+    files.results = {video: [part(5, 15, None, 0.9), part(0, 10, None, 0.9)] for video in ("a", "b")}
+    arguments = ["proposals", *files.options("proposals"), "--tiou", "0.9"]
+    result = scored(*arguments, "--convention", "opentad")
+    assert result["average_recall_at"] == {"1": 0.5, "5": 1.0, "10": 1.0, "50": 1.0, "100": 1.0}
+    assert result["auc"] == pytest.approx((0.75 + 98) / 100)
+    assert scored(*arguments)["average_recall_at"] == {"1": 0.5}  # of four segments one is empty
+    refused = run(*arguments, "--convention", "actionformer")
+    assert refused.exit_code == 2
+    assert "'actionformer' is not one of 'activitynet', 'opentad'" in refused.stderr
+
+
 def test_blocked_videos_count_on_neither_side(files: Files, tmp_path: Path) -> None:
     files.results["b"] = [part(30, 40, "run", 1.0)]
     blocked = tmp_path / "blocked.json"

@@ -261,6 +261,14 @@ def test_segments_that_end_too_early_are_left_out_kept_or_refused(tmp_path):
     )
 
 
+def test_segments_shorter_than_asked_are_left_out(tmp_path):
+    path = official(tmp_path / "a.json", [entry(1, 1.001), entry(2, 2.0009), entry(3, 4)])
+    assert times(read_ground_truth(path)) == [(1, 1.001), (2, 2.0009), (3, 4)]
+    truth = read_ground_truth(path, shortest_seconds=1e-3)
+    assert times(truth) == [(3, 4)]  # 1.001 - 1 is below 1e-3 in floating point, and ActionFormer drops it too
+    assert truth.notes == (f"{path}: 2 segments are too short to count: left out (first: a, 1.0 to 1.001 s).",)
+
+
 @pytest.mark.parametrize(
     ("bad", "told"),
     [

@@ -1,12 +1,13 @@
 """Average precision against the official evaluator's stored answers, a plain loop, and hand computation."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 
 from framecue.metrics.detection import ACTIVITYNET_TIOU, THUMOS14_TIOU, detection_map
-from framecue.metrics.segment_table import UNKNOWN, SegmentTable, overlapping_pairs, paired_iou, segment_table
+from framecue.metrics.segment_table import UNKNOWN, SegmentTable, overlapping_pairs, segment_table
 from framecue.types import ScoredSegment, Segment
 
 
@@ -77,15 +78,22 @@ def test_whole_validation_set_against_itself(shared_data):
     assert result.average == 1.0
 
 
-def plain_ap(truth: SegmentTable, predictions: SegmentTable, label: int, tiou: float) -> float:
+def plain_iou(first: np.ndarray, second: np.ndarray, least_union: float) -> float:
+    """As the evaluators divide; infinite for their 0/0, which is not below any threshold."""
+    overlap = max(min(first[1], second[1]) - max(first[0], second[0]), 0.0)
+    union = max((second[1] - second[0]) + (first[1] - first[0]) - overlap, least_union)
+    return overlap / union if union else math.inf
+
+
+def plain_ap(truth: SegmentTable, predictions: SegmentTable, label: int, tiou: float, least_union: float) -> float:
     """One class, prediction by prediction."""
-    rows = [row for row in np.argsort(-predictions.score, kind="stable") if predictions.label[row] == label]
+    rows = [row for row in np.argsort(predictions.score, kind="stable")[::-1] if predictions.label[row] == label]
     positives = [row for row in range(len(truth)) if truth.label[row] == label]
     taken: set[int] = set()
     precision, recall = [0.0], [0.0]
     for place, row in enumerate(rows, 1):
         candidates = [other for other in positives if truth.video[other] == predictions.video[row]]
-        overlap = paired_iou(truth.segments[candidates], np.tile(predictions.segments[row], (len(candidates), 1)))
+        overlap = [plain_iou(predictions.segments[row], truth.segments[other], least_union) for other in candidates]
         for _, other in sorted(zip(overlap, candidates, strict=True), reverse=True):
             if overlap[candidates.index(other)] >= tiou and other not in taken:
                 taken.add(other)
@@ -96,20 +104,22 @@ def plain_ap(truth: SegmentTable, predictions: SegmentTable, label: int, tiou: f
     return float(np.sum(np.diff(recall) * best[1:]))
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_equals_the_plain_loop(seed):
+@pytest.mark.parametrize("convention", ["activitynet", "opentad"])
+@pytest.mark.parametrize("seed", range(10))
+def test_equals_the_plain_loop(seed, convention):
     """Few videos, small whole numbers: many ties of scores and overlaps, long chains of second choices."""
     draw = np.random.default_rng(seed)
 
     def segments(count):
         start = draw.integers(0, 12, count)
-        return np.stack([start, start + draw.integers(0, 7, count)], axis=1).astype(np.float64)
+        return np.stack([start, start + draw.integers(-1, 7, count)], axis=1).astype(np.float64)
 
     truth = SegmentTable(draw.integers(0, 3, 40), draw.integers(0, 2, 40), segments(40))
     score = draw.integers(0, 30, 300) / 30
     guess = SegmentTable(draw.integers(-1, 4, 300), draw.integers(0, 3, 300), segments(300), score)
-    result = detection_map(truth, guess, num_classes=3, tiou_thresholds=[0.2, 0.5, 1.0])
-    expected = [[plain_ap(truth, guess, label, tiou) for label in range(2)] for tiou in (0.2, 0.5, 1.0)]
+    result = detection_map(truth, guess, num_classes=3, tiou_thresholds=[0.2, 0.5, 1.0], convention=convention)
+    least = {"activitynet": -math.inf, "opentad": 1e-8}[convention]
+    expected = [[plain_ap(truth, guess, label, tiou, least) for label in range(2)] for tiou in (0.2, 0.5, 1.0)]
     np.testing.assert_allclose(result.per_class[:, :2], expected, rtol=0, atol=1e-12)
     assert np.isnan(result.per_class[:, 2]).all()
 
@@ -138,11 +148,12 @@ def test_a_taken_segment_leaves_the_second_choice():
     assert ap(truth, guess) == [1.0]
 
 
-def test_equal_scores_rank_in_the_order_of_the_file():
+def test_of_equal_scores_the_later_in_the_file_ranks_first():
     truth = truth_of((0, 0, 0, 10))
     right, wrong = (0, 0, 0, 10, 0.5), (0, 0, 50, 60, 0.5)
-    assert ap(truth, predicted(right, wrong)) == [1.0]
-    assert ap(truth, predicted(wrong, right)) == [0.5]
+    assert ap(truth, predicted(wrong, right)) == [1.0]
+    assert ap(truth, predicted(right, wrong)) == [0.5]
+    assert ap(truth, predicted(*[wrong] * 40, right, *[wrong] * 60)) == [pytest.approx(1 / 61)]
 
 
 def test_the_same_ground_truth_twice_must_be_found_twice():
@@ -171,14 +182,30 @@ def test_no_predictions():
 
 def test_an_end_before_the_start_overlaps_nothing():
     truth = truth_of((0, 0, 0, 10), (0, 0, 9, 5))
-    guess = predicted((0, 0, 10, 0, 0.9), (0, 0, 9, 5, 0.8), (0, 0, 0, 10, 0.7))
+    guess = predicted((0, 0, 9, 0, 0.9), (0, 0, 9, 5, 0.8), (0, 0, 0, 10, 0.7))
     assert ap(truth, guess, tiou=0.01) == [pytest.approx(0.5 / 3)]
 
 
-def test_empty_segments_match_only_the_same():
-    truth = truth_of((0, 0, 5, 5))
-    assert ap(truth, predicted((0, 0, 5, 5, 1.0))) == [1.0]
-    assert ap(truth, predicted((0, 0, 6, 6, 1.0))) == [0.0]
+@pytest.mark.parametrize(("convention", "found"), [("activitynet", 1.0), ("opentad", 0.0), ("actionformer", 1.0)])
+@pytest.mark.parametrize(("segment", "guess"), [((5, 5), (5, 5)), ((5, 5), (6, 6)), ((3, 1), (0, 2)), ((0, 2), (3, 1))])
+def test_lengths_that_add_up_to_nothing_match_where_0_over_0_does(segment, guess, convention, found):
+    guess = predicted((0, 0, *guess, 1.0))
+    result = detection_map(truth_of((0, 0, *segment)), guess, num_classes=1, convention=convention)
+    np.testing.assert_array_equal(result.mean_ap, [found] * 10)
+
+
+def test_an_empty_prediction_takes_an_empty_segment_of_its_own_video_and_class():
+    truth = truth_of((0, 0, 0, 10), (0, 0, 5, 5))
+    assert ap(truth, predicted((0, 0, 2, 2, 0.9), (0, 0, 3, 3, 0.8))) == [0.5]
+    assert ap(truth, predicted((1, 0, 5, 5, 0.9), (0, 1, 5, 5, 0.8))) == [0.0]
+
+
+def test_unions_below_ten_nanoseconds_count_as_such_in_opentad():
+    truth, guess = truth_of((0, 0, 0, 4e-9)), predicted((0, 0, 0, 4e-9, 1.0))
+    thresholds = [0.3, 0.5]
+    assert detection_map(truth, guess, num_classes=1, tiou_thresholds=thresholds).mean_ap.tolist() == [1.0, 1.0]
+    result = detection_map(truth, guess, num_classes=1, tiou_thresholds=thresholds, convention="opentad")
+    assert result.mean_ap.tolist() == [1.0, 0.0]
 
 
 def test_pairs_are_made_in_parts(monkeypatch):

@@ -78,6 +78,12 @@ def test_predictions_after_the_tenth_do_not_count():
     assert moment_retrieval_scores(truth, table(*guesses), max_predictions=11)["full"].mean_ap[0] == 100.0
 
 
+def test_of_equal_scores_the_first_counts_first():
+    right, wrong = (0, 0, 10, 0.5), (0, 50, 60, 0.5)
+    assert moment_retrieval_scores(table((0, 0, 10)), table(right, wrong))["full"].mean_ap[0] == 100.0
+    assert moment_retrieval_scores(table((0, 0, 10)), table(wrong, right))["full"].mean_ap[0] == 50.0
+
+
 def test_a_query_without_prediction_is_missed():
     scores = moment_retrieval_scores(table((0, 0, 10), (1, 0, 10)), table((1, 0, 10, 0.5)))["full"]
     assert (scores.recall_at_1[0], scores.average_mean_ap, scores.mean_iou, scores.num_queries) == (50.0, 50.0, 50.0, 2)

@@ -79,11 +79,30 @@ def test_videos_without_proposals_and_proposals_without_video():
     assert result.proposals_per_video[-1] == pytest.approx(1.5)
 
 
-def test_equal_scores_rank_in_the_order_of_the_file():
+def test_of_equal_scores_the_later_in_the_file_ranks_first():
     truth = table((0, 0, 10))
     right, wrong = (0, 0, 10, 0.5), (0, 50, 60, 0.5)
-    assert average_recall(truth, table(right, wrong), tiou_thresholds=[0.5]).average_recall_at[1] == 1.0
-    assert average_recall(truth, table(wrong, right), tiou_thresholds=[0.5]).average_recall_at[1] == 0.0
+    assert average_recall(truth, table(wrong, right), tiou_thresholds=[0.5]).average_recall_at[1] == 1.0
+    assert average_recall(truth, table(right, wrong), tiou_thresholds=[0.5]).average_recall_at[1] == 0.0
+
+
+@pytest.mark.parametrize("convention", ["activitynet", "opentad"])
+def test_an_empty_segment_neither_finds_nor_is_found(convention):
+    truth = table((0, 5, 5), (0, 0, 10))
+    proposals = table((0, 5, 5, 0.9), (0, 0, 10, 0.8))
+    result = average_recall(truth, proposals, tiou_thresholds=[0.5], convention=convention)
+    assert result.recall[0, -1] == 0.5
+
+
+def test_the_curve_of_opentad_has_a_point_for_each_proposal():
+    truth = table((0, 0, 10), (1, 0, 10))
+    proposals = table((0, 0, 10, 0.9), (0, 50, 60, 0.8), (1, 50, 60, 0.9), (1, 0, 10, 0.8))
+    result = average_recall(truth, proposals, tiou_thresholds=[0.5], convention="opentad")
+    assert len(result.proposals_per_video) == 100
+    assert result.average_recall_at == {number: 0.5 if number == 1 else 1.0 for number in (1, 5, 10, 50, 100)}
+    short = average_recall(truth, proposals, tiou_thresholds=[0.5], convention="opentad", max_average_proposals=2)
+    np.testing.assert_allclose(short.proposals_per_video, [1, 2])
+    np.testing.assert_array_equal(short.recall, [[0.5, 1.0]])
 
 
 def test_refused():

@@ -21,7 +21,10 @@ Subset = Annotated[
     str | None, typer.Option(help="The part to score, as 'validation', or 'all'; needed where the file has several.")
 ]
 Deduplicate = Annotated[
-    bool, typer.Option("--deduplicate", help="Count ground truth that is given twice (to 1 ms) once.")
+    bool,
+    typer.Option(
+        "--deduplicate", help="Count ground truth that is given twice (to 1 ms) once, and empty segments not at all."
+    ),
 ]
 Blocked = Annotated[
     Path | None,
@@ -30,7 +33,7 @@ Blocked = Annotated[
 ThumosTest = Annotated[str, typer.Option(help="How many of THUMOS14's test videos count: 213, 212, 211 or 210.")]
 Invalid = Annotated[
     Literal["keep", "drop", "refuse"],
-    typer.Option(help="Segments that end before they begin: keep them as misses, leave them out, or stop."),
+    typer.Option(help="Segments that end no later than they begin: keep them, leave them out, or stop."),
 ]
 SkipUnknown = Annotated[
     bool, typer.Option("--skip-unknown-videos", help="Leave out predictions for videos outside the ground truth.")
@@ -56,6 +59,10 @@ def detections(
     ] = False,
     per_class: Annotated[bool, typer.Option("--per-class", help="A line for each class.")] = False,
     class_agnostic: Annotated[bool, typer.Option("--class-agnostic", help="Score as if there were one class.")] = False,
+    convention: Annotated[
+        Literal["activitynet", "opentad", "actionformer"],
+        typer.Option(help="Whose evaluator to equal where they differ."),
+    ] = "activitynet",
     deduplicate: Deduplicate = False,
     blocked: Blocked = None,
     thumos_test: ThumosTest = "213",
@@ -65,9 +72,11 @@ def detections(
 ) -> None:
     """Mean average precision of labelled, scored segments.
 
-    Equal to the official ActivityNet evaluator, by whose conventions it goes unless a switch says otherwise. Equal
-    scores rank in the order of the file. What is left out of either file, or is doubtful in it, is counted in a line
-    for each kind.
+    Equal to the official ActivityNet evaluator, by whose conventions it goes unless a switch says otherwise. Of equal
+    scores the later in the file ranks first. OpenTAD and ActionFormer leave out empty and repeated ground truth;
+    ActionFormer also what is shorter than 1 ms. In OpenTAD's evaluator empty segments never match; in the others any
+    two of one video and class do. What is left out of either file, or is doubtful in it, is counted in a line for each
+    kind.
     """
     from framecue.cli.score_tables import print_detections
     from framecue.tasks.score_files import score_detections
@@ -76,7 +85,7 @@ def detections(
         ground_truth,
         predictions,
         tiou_thresholds=_thresholds(tiou),
-        rules=_rules(subset, deduplicate, blocked, thumos_test, invalid, skip_unknown_videos),
+        rules=_rules(subset, convention, deduplicate, blocked, thumos_test, invalid, skip_unknown_videos),
         class_agnostic=class_agnostic,
         errors=errors,
     )
@@ -95,8 +104,12 @@ def proposals(
     tiou: Tiou = "activitynet",
     subset: Subset = None,
     max_per_video: Annotated[
-        float | None, typer.Option(min=0.01, help="Where the curve ends.", show_default="all proposals")
+        float | None,
+        typer.Option(min=0.01, help="Where the curve ends.", show_default="all proposals; opentad: 100"),
     ] = None,
+    convention: Annotated[
+        Literal["activitynet", "opentad"], typer.Option(help="Whose evaluator to equal where they differ.")
+    ] = "activitynet",
     deduplicate: Deduplicate = False,
     blocked: Blocked = None,
     thumos_test: ThumosTest = "213",
@@ -106,8 +119,9 @@ def proposals(
 ) -> None:
     """Average recall over the average number of proposals per video (AR@AN) and the area under it (AUC).
 
-    Equal to the official ActivityNet evaluator: from each video the same share of its proposals is taken, best first,
-    and labels do not count.
+    Equal to the official ActivityNet evaluator: from each video the same share of its proposals is taken, best first
+    (of equal scores the later in the file), and labels do not count. OpenTAD leaves out empty and repeated ground
+    truth and ends the curve at 100 per video unless told otherwise.
     """
     from framecue.cli.score_tables import print_proposals
     from framecue.tasks.score_files import score_proposals
@@ -116,7 +130,7 @@ def proposals(
         ground_truth,
         proposals,
         tiou_thresholds=_thresholds(tiou),
-        rules=_rules(subset, deduplicate, blocked, thumos_test, invalid, skip_unknown_videos),
+        rules=_rules(subset, convention, deduplicate, blocked, thumos_test, invalid, skip_unknown_videos),
         max_average_proposals=max_per_video,
     )
     if json:
@@ -235,6 +249,7 @@ def _thresholds(text: str) -> tuple[float, ...]:
 
 def _rules(
     subset: str | None,
+    convention: Literal["activitynet", "opentad", "actionformer"],
     deduplicate: bool,
     blocked: Path | None,
     thumos_test: str,
@@ -247,6 +262,5 @@ def _rules(
     counts: dict[str, Literal[213, 212, 211, 210]] = {"213": 213, "212": 212, "211": 211, "210": 210}
     if thumos_test not in counts:
         raise UsageError(f"--thumos-test must be 213, 212, 211 or 210, found '{thumos_test}'.")
-    return ScoringRules(
-        subset, deduplicate, blocked, counts[thumos_test], invalid, "skip" if skip_unknown_videos else "wrong"
-    )
+    unknown_videos: Literal["wrong", "skip"] = "skip" if skip_unknown_videos else "wrong"
+    return ScoringRules(subset, convention, deduplicate, blocked, counts[thumos_test], invalid, unknown_videos)

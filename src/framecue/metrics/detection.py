@@ -6,8 +6,8 @@ better one took, if the overlap reaches the threshold. AP is the area under the 
 
 What it does with odd input, and so do we: the same ground truth given twice must be found twice; predictions for videos
 without ground truth are wrong ones; a class that is never predicted has AP 0; labels without ground truth have no AP.
-Where its answer hangs on the sorting algorithm we are definite: equal scores rank in the order of the file, and of
-equally overlapped ground truth the later is taken first. Two empty segments match only if they are the same.
+Of equal scores the later in the file ranks first, and of equally overlapped ground truth the later is taken first. Two
+empty segments of one video and class match, wherever they lie. `conventions` says where other evaluators differ.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from framecue.metrics.conventions import CONVENTIONS, DetectionConvention
 from framecue.metrics.segment_table import Array, Integers, Pairs, SegmentTable, overlapping_pairs
 
 ACTIVITYNET_TIOU: tuple[float, ...] = tuple(float(value) for value in np.linspace(0.5, 0.95, 10))
@@ -45,21 +46,25 @@ def detection_map(
     *,
     num_classes: int,
     tiou_thresholds: Sequence[float] = ACTIVITYNET_TIOU,
+    convention: DetectionConvention = "activitynet",
 ) -> DetectionResult:
     """Interpolated AP of each class, and its means.
+
+    Args:
+        convention: whose rule decides what overlaps; what ground truth counts is the reader's affair.
 
     Raises:
         ValueError: no ground truth, predictions without scores, labels not below `num_classes`, or thresholds outside
             (0, 1].
     """
     ranking = Ranking.of(predictions)
-    matched = match(truth, predictions, ranking.ranks(), tiou_thresholds)
+    matched = match(truth, predictions, ranking.ranks(), tiou_thresholds, convention)
     return average_precision(truth, matched, ranking.ranks(), num_classes, tiou_thresholds)
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Order of the predictions of each class by descending score, ties in the order of the file.
+    """Order of the predictions of each class by descending score, of equal ones the later in the file first.
 
     Attributes:
         order: int64 [N], rows, class by class, each best first.
@@ -71,7 +76,7 @@ class Ranking:
 
     @classmethod
     def of(cls, predictions: SegmentTable) -> "Ranking":
-        order = np.lexsort((-predictions.ranked_scores(), predictions.label))
+        order = np.lexsort((predictions.ranked_scores(), -predictions.label))[::-1]
         in_order = predictions.label[order]
         return cls(order, np.searchsorted(in_order, predictions.label, side="left"))
 
@@ -85,7 +90,11 @@ class Ranking:
 
 
 def match(
-    truth: SegmentTable, predictions: SegmentTable, ranks: Integers, tiou_thresholds: Sequence[float]
+    truth: SegmentTable,
+    predictions: SegmentTable,
+    ranks: Integers,
+    tiou_thresholds: Sequence[float],
+    convention: DetectionConvention = "activitynet",
 ) -> Integers:
     """Row of the prediction that takes each ground truth segment, [T, G]; -1 where none does.
 
@@ -94,7 +103,7 @@ def match(
     1962): everyone asks for the best segment that has not refused it, each segment keeps the best ranked that asks.
     """
     thresholds = checked_thresholds(tiou_thresholds)
-    pairs = _by_preference(overlapping_pairs(truth, predictions, float(thresholds.min())))
+    pairs = _by_preference(candidate_pairs(truth, predictions, float(thresholds.min()), convention))
     begin = np.flatnonzero(np.diff(pairs.prediction, prepend=-1))
     num_truth, unmatched = len(truth), np.iinfo(np.int64).max
     holder = np.full(len(thresholds) * num_truth, unmatched)
@@ -117,6 +126,28 @@ def match(
         matched[asked] = pairs.prediction[position]
         return matched.reshape(len(thresholds), num_truth)
     return np.full((len(thresholds), num_truth), -1, dtype=np.int64)
+
+
+def candidate_pairs(
+    truth: SegmentTable,
+    predictions: SegmentTable,
+    min_iou: float,
+    convention: DetectionConvention,
+    *,
+    same_label: bool = True,
+) -> Pairs:
+    """Pairs whose overlap is at least `min_iou`, or 0/0.
+
+    The evaluators pass over an overlap that is below the threshold, which NaN is not, and their sort puts NaN first.
+    """
+    return overlapping_pairs(
+        truth,
+        predictions,
+        min_iou,
+        same_label=same_label,
+        least_union_seconds=CONVENTIONS[convention].least_union_seconds,
+        undefined=np.inf,
+    )
 
 
 def average_precision(

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from framecue.metrics.conventions import DetectionConvention
 from framecue.metrics.detection import (
     ACTIVITYNET_TIOU,
     DetectionResult,
     Ranking,
     average_precision,
+    candidate_pairs,
     match,
 )
-from framecue.metrics.segment_table import UNKNOWN, Array, Integers, Pairs, SegmentTable, overlapping_pairs
+from framecue.metrics.segment_table import UNKNOWN, Array, Integers, Pairs, SegmentTable
 
 PREDICTION_KINDS = {
     "true positive": "finds a ground truth segment",
@@ -107,6 +109,7 @@ def detection_errors(
     tiou: float = READ_AT_TIOU,
     min_tiou: float = BACKGROUND_BELOW_TIOU,
     per_instance: int = JUDGED_PER_INSTANCE,
+    convention: DetectionConvention = "activitynet",
 ) -> DetectionErrors:
     """Judges the predictions of each class down to `per_instance` times its ground truth, and every ground truth.
 
@@ -116,6 +119,7 @@ def detection_errors(
     Args:
         duration_seconds: float64 [V], length of each video, NaN where unknown; for the lengths as share of the video.
         tiou: threshold at which kinds are told.
+        convention: as in `detection_map`.
 
     Raises:
         ValueError: as `detection_map`, or no positive `per_instance`.
@@ -125,9 +129,9 @@ def detection_errors(
     ranking = Ranking.of(predictions)
     ranks = ranking.ranks()
     thresholds = [tiou, *tiou_thresholds]
-    matched = match(truth, predictions, ranks, thresholds)
+    matched = match(truth, predictions, ranks, thresholds, convention)
     base = average_precision(truth, matched[1:], ranks, num_classes, tiou_thresholds)
-    pairs = overlapping_pairs(truth, predictions, min(min_tiou, *thresholds), same_label=False)
+    pairs = candidate_pairs(truth, predictions, min(min_tiou, *thresholds), convention, same_label=False)
     by_prediction = _best_overlap(pairs, truth, predictions, pairs.prediction, len(predictions))
     by_truth = _best_overlap(pairs, truth, predictions, pairs.truth, len(truth))
 

@@ -81,7 +81,9 @@ def moment_retrieval_scores(
 
 def _scores(truth: SegmentTable, predictions: SegmentTable, place: Integers, thresholds: Array) -> MomentScores:
     queries = np.unique(truth.video)
-    result = detection_map(truth, predictions, num_classes=int(queries[-1]) + 1, tiou_thresholds=thresholds.tolist())
+    # Of equal scores the first counts here, in detection the last.
+    backwards = _rows(predictions, np.arange(len(predictions))[::-1])
+    result = detection_map(truth, backwards, num_classes=int(queries[-1]) + 1, tiou_thresholds=thresholds.tolist())
     pairs = overlapping_pairs(truth, predictions, np.finfo(np.float64).tiny)
     overlap = _iou_of_hull(predictions.segments[pairs.prediction], truth.segments[pairs.truth])
     best = {}

@@ -24,8 +24,8 @@ class SegmentTable:
     Attributes:
         video: int64 [K], number of the video, or `UNKNOWN`.
         label: int64 [K], number of the class, or `UNKNOWN`; all 0 where classes do not matter.
-        segments: float64 [K, 2], start and end in seconds. Of an end before its start nothing is ever overlapped, as in
-            the official evaluator.
+        segments: float64 [K, 2], start and end in seconds; the official evaluators look at nothing, so an end may lie
+            before its start.
         score: float64 [K], the higher, the surer; None for ground truth.
     """
 
@@ -91,17 +91,19 @@ def segment_table(
     return SegmentTable(columns[:, 0].copy(), columns[:, 1].copy(), figures[:, :2].copy(), score)
 
 
-def paired_iou(first: Array, second: Array) -> Array:
-    """Overlap over union of the rows of [P, 2] and [P, 2] -> [P].
+def paired_iou(first: Array, second: Array, *, least_union_seconds: float = 0.0, undefined: float = 0.0) -> Array:
+    """Overlap over union of the rows of [P, 2] and [P, 2] -> [P], as the official evaluators compute it.
 
-    Two empty segments overlap wholly where they are the same, else not at all; the official evaluator divides 0 by 0
-    there and takes any two for a match.
+    Args:
+        least_union_seconds: shorter unions count as so long, unless it is 0.
+        undefined: the value of 0/0, where the lengths of both segments add up to 0.
     """
     overlap = np.minimum(first[:, 1], second[:, 1]) - np.maximum(first[:, 0], second[:, 0])
     overlap = np.clip(overlap, 0, None)
     union = (second[:, 1] - second[:, 0]) + (first[:, 1] - first[:, 0]) - overlap
-    same_instant = ((first == second).all(axis=1) & (first[:, 0] == first[:, 1])).astype(np.float64)
-    return np.divide(overlap, union, out=same_instant, where=union > 0)
+    if least_union_seconds > 0:
+        union = np.maximum(union, least_union_seconds)
+    return np.divide(overlap, union, out=np.full_like(union, undefined), where=union != 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +112,7 @@ class Pairs:
 
     Attributes:
         prediction, truth: int64 [P], rows of the two tables; predictions do not decrease.
-        iou: float64 [P], overlap over union in seconds.
+        iou: float64 [P], overlap over union in seconds; infinite where 0/0 counts as a match.
     """
 
     prediction: Integers
@@ -119,11 +121,20 @@ class Pairs:
 
 
 def overlapping_pairs(
-    truth: SegmentTable, predictions: SegmentTable, min_iou: float, *, same_label: bool = True
+    truth: SegmentTable,
+    predictions: SegmentTable,
+    min_iou: float,
+    *,
+    same_label: bool = True,
+    least_union_seconds: float = 0.0,
+    undefined: float = 0.0,
 ) -> Pairs:
     """All pairs of one video, and of one label unless told otherwise, whose overlap is at least `min_iou`.
 
     Memory follows the pairs that are kept: the others are dropped a part at a time.
+
+    Args:
+        least_union_seconds, undefined: as in `paired_iou`.
 
     Raises:
         ValueError: `min_iou` is not above 0, where every pair would count.
@@ -142,7 +153,12 @@ def overlapping_pairs(
         prediction = np.repeat(rows, here)
         within = np.arange(len(prediction)) - np.repeat(np.cumsum(here) - here, here)
         candidate = order[np.repeat(begin[rows], here) + within]
-        iou = paired_iou(predictions.segments[prediction], truth.segments[candidate])
+        iou = paired_iou(
+            predictions.segments[prediction],
+            truth.segments[candidate],
+            least_union_seconds=least_union_seconds,
+            undefined=undefined,
+        )
         kept = iou >= min_iou
         parts.append((prediction[kept], candidate[kept], iou[kept]))
     if not parts:

@@ -17,6 +17,7 @@ from framecue.datasets.localization.thumos import THUMOS_TEST_LEFT_OUT, ThumosTe
 from framecue.datasets.naming import shorten
 from framecue.errors import DatasetError, UsageError
 from framecue.files import name_form
+from framecue.metrics.conventions import CONVENTIONS, DetectionConvention
 from framecue.metrics.detection import ACTIVITYNET_TIOU, detection_map
 from framecue.metrics.detection_errors import (
     PREDICTION_KINDS,
@@ -36,14 +37,17 @@ class ScoringRules:
 
     Attributes:
         subset: the one to score; "all" takes every subset; None is for files of one subset.
-        deduplicate: count segments that the ground truth gives twice (to 1 ms) once.
+        convention: whose evaluator decides where those of the field differ, see `metrics.conventions`.
+        deduplicate: count segments that the ground truth gives twice (to 1 ms) once and empty ones not at all, whatever
+            the convention.
         blocked: list of videos to leave out, with the predictions for them.
         thumos_test: how many of THUMOS14's test videos count.
-        invalid: what happens to segments that end before they begin.
+        invalid: what happens to segments that end no later than they begin.
         unknown_videos: predictions for videos outside the ground truth are wrong ones, or skipped.
     """
 
     subset: str | None = None
+    convention: DetectionConvention = "activitynet"
     deduplicate: bool = False
     blocked: Path | None = None
     thumos_test: ThumosTest = 213
@@ -120,7 +124,9 @@ def score_detections(
     labels = ["any label"] if class_agnostic else list(matched.truth.labels)
     notes = [] if class_agnostic else _label_notes(matched)
     truth, guesses = matched.tables(None if class_agnostic else labels)
-    result = detection_map(truth, guesses, num_classes=len(labels), tiou_thresholds=tiou_thresholds)
+    result = detection_map(
+        truth, guesses, num_classes=len(labels), tiou_thresholds=tiou_thresholds, convention=rules.convention
+    )
     counts = [_per_label(table.label, len(labels)) for table in (truth, guesses)]
     head = matched.described("predictions")
     scored = {
@@ -145,6 +151,7 @@ def score_detections(
             num_classes=len(labels),
             tiou_thresholds=tiou_thresholds,
             duration_seconds=matched.durations(),
+            convention=rules.convention,
         )
         scored["errors"] = errors_json(found)
     return {**head, "notes": head["notes"] + notes, **scored}
@@ -162,13 +169,19 @@ def score_proposals(
 
     Raises:
         DatasetError: a file cannot be read, or there is no ground truth or no proposal for its videos.
-        UsageError: the ground truth has several subsets and none was asked for.
+        UsageError: the ground truth has several subsets and none was asked for, or the convention measures no recall.
     """
+    if rules.convention == "actionformer":
+        raise UsageError("ActionFormer's evaluator measures no recall of proposals; take activitynet or opentad.")
     matched = _read(Path(ground_truth), Path(proposals), rules)
     truth, guesses = matched.tables(None)
     try:
         result = average_recall(
-            truth, guesses, tiou_thresholds=tiou_thresholds, max_average_proposals=max_average_proposals
+            truth,
+            guesses,
+            tiou_thresholds=tiou_thresholds,
+            max_average_proposals=max_average_proposals,
+            convention=rules.convention,
         )
     except ValueError as error:
         raise DatasetError(f"{proposals} cannot be scored: {error} Check the video ids and the limit.") from None
@@ -184,11 +197,14 @@ def score_proposals(
 
 
 def _read(ground_truth: Path, predictions: Path, rules: ScoringRules) -> _Match:
+    convention = CONVENTIONS[rules.convention]
+    deduplicate = rules.deduplicate or convention.deduplicate
     truth = read_ground_truth(
         ground_truth,
         subset=None if rules.subset == "all" else rules.subset,
-        deduplicate=rules.deduplicate,
-        invalid=rules.invalid,
+        deduplicate=deduplicate,
+        shortest_seconds=convention.shortest_seconds,
+        invalid="drop" if deduplicate and rules.invalid == "keep" else rules.invalid,
         blocked=rules.blocked,
         thumos_test=rules.thumos_test,
     )
@@ -272,9 +288,10 @@ def _label_notes(matched: _Match) -> list[str]:
     unknown = Counter({label: count for label, count in counts.items() if label is not None and label not in known})
     never = sorted(known - set(counts))
     words = "label that the ground truth has not", "labels that the ground truth has not"
+    fate = "left out; the official evaluator stops at them"
     lines = [
         f"{path}: {bare} of the predictions have no label: left out." if bare else "",
-        _line(path, unknown, words, "left out; the official evaluator stops at them"),
+        _line(path, unknown, words, fate if matched.rules.convention == "activitynet" else "left out"),
         f"{path}: {len(never)} of {len(known)} classes never predicted, AP 0 ({shorten(never)})." if never else "",
     ]
     return [line for line in lines if line]

@@ -90,8 +90,8 @@ def read_detections(
     Args:
         durations: seconds by video id, for fractions.
         class_names: the classes that a program calls by their numbers, from 0.
-        invalid: "keep" keeps segments that end no later than they begin, which the official evaluator counts as false
-            positives; other entries that cannot be right are left out.
+        invalid: "keep" keeps segments that end no later than they begin, which the official evaluators count; other
+            entries that cannot be right are left out.
 
     Raises:
         DatasetError: the file cannot be read or is of no known form, or, with `invalid` "refuse", an entry cannot be

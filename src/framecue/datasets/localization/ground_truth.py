@@ -62,6 +62,7 @@ def read_ground_truth(
     *,
     subset: str | None = None,
     deduplicate: bool = False,
+    shortest_seconds: float = 0.0,
     clip: bool = False,
     invalid: Invalid = "drop",
     blocked: Blocked | None = None,
@@ -80,12 +81,13 @@ def read_ground_truth(
     is never a class.
 
     The defaults are those of the official ActivityNet evaluator, but for segments that end no later than they begin (12
-    of ActivityNet 1.3's), which it counts with `invalid` "keep" and no prediction can match.
+    of ActivityNet 1.3's), which it counts, as `invalid` "keep" does.
 
     Args:
         subset: the one to read, in any case; "train", "val", "test" and their long forms mean the same. None = all.
         deduplicate: leave out all but the first of a video's segments of one label whose times agree to 1 ms, as
             ActionFormer and OpenTAD do.
+        shortest_seconds: leave out shorter segments; ActionFormer's evaluator leaves out those below 1 ms.
         clip: move the ends of segments that reach out of the video to its ends; what lies beyond it wholly is left out.
         invalid: what happens to segments that end no later than they begin and to entries that cannot be understood;
             the latter are never kept.
@@ -113,7 +115,7 @@ def read_ground_truth(
     counts = Counter(video.subset for video in raw if video.subset is not None)
     raw = [video for video in raw if subset is None or _same_subset(video.subset, find_subset(subset, counts, path))]
     raw = _select(raw, blocked, thumos_test, videos, tally)
-    found = [_check(video, spelled, clip, tally) for video in raw]
+    found = [_check(video, spelled, shortest_seconds, clip, tally) for video in raw]
     found = _select_labels(found, blocked, labels, separate_diving, path, tally)
     found = [_without_doubles(video, deduplicate, tally) for video in found]
     names = tuple(sorted({segment.label for video in found for segment in video.segments}))
@@ -204,7 +206,9 @@ def _spelled_labels(raw: Iterable[RawVideo], one_spelling: bool) -> dict[str, st
     return spelled
 
 
-def _check(video: RawVideo, spelled: Mapping[str, str], clip: bool, tally: Tally) -> AnnotatedVideo:
+def _check(
+    video: RawVideo, spelled: Mapping[str, str], shortest_seconds: float, clip: bool, tally: Tally
+) -> AnnotatedVideo:
     """The video with the segments that can be used."""
     duration = number_of(video.duration)
     if not duration > 0:
@@ -217,6 +221,9 @@ def _check(video: RawVideo, spelled: Mapping[str, str], clip: bool, tally: Tally
         label = spelled[name_form(label)]
         if label == AMBIGUOUS and thumos_subset(video.video_id):
             tally.add("ambiguous", f"{video.video_id}, {times[0]:g} to {times[1]:g} s")
+            continue
+        if shortest_seconds > 0 and times[1] - times[0] < shortest_seconds:
+            tally.add("short", f"{video.video_id}, {times[0]} to {times[1]} s")
             continue
         inside = _inside(times, duration, clip, f"{video.video_id}, {times[0]:g} to {times[1]:g} s", tally)
         if inside is not None:

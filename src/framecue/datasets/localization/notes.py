@@ -24,6 +24,7 @@ KINDS: dict[str, _Kind] = {
     "score": _Kind("score is no finite number: left out", "scores are no finite numbers: left out"),
     "empty": _Kind("segment ends no later than it begins: left out", "segments end no later than they begin: left out"),
     "empty kept": _Kind("segment ends no later than it begins: kept", "segments end no later than they begin: kept"),
+    "short": _Kind("segment is too short to count: left out", "segments are too short to count: left out"),
     "outside": _Kind("segment lies beyond the video: left out", "segments lie beyond their videos: left out"),
     "beyond": _Kind(
         "segment reaches out of its video: kept as it is", "segments reach out of their videos: kept as they are"
