@@ -77,6 +77,30 @@ def test_train_leaves_a_whole_run(trained):
     assert (resolved.backbone.precision, resolved.train.precision) == ("fp32", "fp32")
 
 
+def test_the_paper_preset_says_where_it_departs_and_every_switch_removes_it(trained, config, tmp_path):
+    departures = json.loads((trained / "results.json").read_text())["protocol"]["departures"]
+    assert [item["what"] for item in departures] == [
+        "stored features",
+        "suffix layout",
+        "frames per second",
+        "training windows",
+        "views",
+        "choice of weights",
+    ]
+    switches = [item["switch"] for item in departures]
+    done = framecue("train", "recognition", "--config", config, f"out={tmp_path / 'run'}", *switches)
+    assert done.exit_code == 0, done.output
+    assert "preset=paper as in the authors' program" in done.stderr
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["protocol"]["departures"] == []
+    assert results["selected"]["iteration"] == 12
+    again = framecue("evaluate", tmp_path / "run" / "adapter", "--json")
+    assert json.loads(again.stdout) == results
+    told = framecue("train", "recognition", "--config", config)
+    assert f"in 6 points: {', '.join(item['what'] for item in departures)}." in told.stderr
+    assert " ".join(switches) in told.stderr
+
+
 def test_evaluate_twice_gives_the_same_bytes(trained):
     first = framecue("evaluate", trained / "adapter", "--json")
     second = framecue("evaluate", trained / "adapter", "--json")

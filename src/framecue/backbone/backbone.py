@@ -62,6 +62,11 @@ class Backbone:
         self.text_tower = TextTower(model.text_model, projection, causal=causal, autocast_dtype=text_dtype)
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether both towers run on a CUDA device."""
+        return self.device.type == "cuda"
+
+    @property
     def image_size(self) -> int:
         """Side S of the image tower's input, in pixels."""
         return self.preprocessing.image_size

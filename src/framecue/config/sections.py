@@ -174,6 +174,9 @@ class TrainConfig(Section):
     """Candidate classes per step: the batch's own, and random others up to this number (authors: numContrast)."""
     strides: tuple[PositiveInt, ...] = Field(default=(1, 2, 3, 3, 3, 4), min_length=1)
     """Frame strides of training windows, drawn with equal chance; repeat one to weight it."""
+    windows: Literal["exact", "authors"] = "exact"
+    """Training windows. exact: strides kept, every start alike; authors: the grid, the fallback to stride 1 and the
+    last start left out, as in the authors' program."""
     validate_every: PositiveInt = 100
     """Steps between validations; the best adapter on the validation part is kept."""
     save_every: PositiveInt = 100
@@ -329,7 +332,9 @@ class EvaluateConfig(Section):
     """What is measured after training."""
 
     views: PositiveInt = 5
-    """Evenly spread windows per video whose scores are averaged."""
+    """Windows per video whose scores are averaged."""
+    random_views: bool = False
+    """Draw these windows from the seed, as training windows are and as the authors do; false = evenly spread."""
     batch_size: PositiveInt = 64
     """Videos per forward pass."""
     baselines: tuple[Literal["B-I", "B-II"], ...] = ("B-I", "B-II")
@@ -354,7 +359,8 @@ class RunConfig(Section):
     task: TaskName = "recognition"
     """What is trained."""
     preset: RunPreset = "paper"
-    """paper: the published method, exactly; robust: keeps what CLIP knew of unseen names. Keys given win over it."""
+    """paper: the published method, and a line that says where the run departs from the authors' program; robust:
+    keeps what CLIP knew of unseen names. Keys given win over it."""
     seed: NonNegativeInt = 0
     """Seed of every random draw of the run."""
     out: UserPath

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from framecue.types import FrameFeatures, Record
-from framecue.video.sampling import strided_window, view_indices
+from framecue.video.sampling import WindowRule, draw_window, view_indices
 
 Fetch = Callable[[Sequence[str]], Sequence[FrameFeatures]]
 CACHE_BYTES = 2**30
@@ -48,6 +48,24 @@ class FeatureCache:
         return [found[key] for key in hashes]
 
 
+@dataclass(frozen=True)
+class ViewDraw:
+    """Evaluation windows drawn at random as training windows are, from a seed and the video's content hash."""
+
+    strides: tuple[int, ...]
+    rule: WindowRule
+    seed: int
+
+    def __call__(self, key: str, num_frames: int, *, window: int, num_views: int) -> npt.NDArray[np.int64]:
+        """Frames of each view, int64 [num_views, window]."""
+        rng = np.random.default_rng((self.seed, 3, *key.encode()))
+        draws = (
+            draw_window(num_frames, window=window, strides=self.strides, rule=self.rule, rng=rng)
+            for _ in range(num_views)
+        )
+        return np.stack([*draws])
+
+
 class FeatureSet:
     """Labelled videos whose features lie in a store.
 
@@ -56,16 +74,23 @@ class FeatureSet:
         hashes: content hash of each, the store's key.
         class_names: names that targets count in.
         fetch: content hashes -> features, in order; a FeatureCache may be shared with other sets.
+        view_draw: how evaluation windows are drawn; None = evenly spread.
     """
 
     def __init__(
-        self, records: Sequence[Record], hashes: Sequence[str], class_names: Sequence[str], fetch: Fetch
+        self,
+        records: Sequence[Record],
+        hashes: Sequence[str],
+        class_names: Sequence[str],
+        fetch: Fetch,
+        view_draw: ViewDraw | None = None,
     ) -> None:
         position = {name: index for index, name in enumerate(class_names)}
         self.records = list(records)
         self.class_names = tuple(class_names)
         self.targets = np.array([position[record.label or ""] for record in records], dtype=np.int64)
         self.hashes = tuple(hashes)
+        self.view_draw = view_draw
         self._fetch = fetch if isinstance(fetch, FeatureCache) else FeatureCache(fetch)
 
     def __len__(self) -> int:
@@ -91,7 +116,14 @@ def _labelled_part(features: FrameFeatures, record: Record) -> npt.NDArray[np.fl
 
 
 def training_batch(
-    data: FeatureSet, iteration: int, *, batch_size: int, window: int, strides: Sequence[int], seed: int
+    data: FeatureSet,
+    iteration: int,
+    *,
+    batch_size: int,
+    window: int,
+    strides: Sequence[int],
+    seed: int,
+    rule: WindowRule = "exact",
 ) -> Batch:
     """The batch of a step: the authors' shuffling (epochs, the incomplete last batch dropped) and strided windows.
 
@@ -104,16 +136,22 @@ def training_batch(
     rows = order[slot * batch_size : (slot + 1) * batch_size]
     draw = np.random.default_rng((seed, 1, iteration))
     windows = [
-        features[strided_window(len(features), window=window, strides=strides, rng=draw)]
+        features[draw_window(len(features), window=window, strides=strides, rule=rule, rng=draw)]
         for features in data.features(rows)
     ]
     return Batch(torch.from_numpy(np.stack(windows)).float(), torch.from_numpy(data.targets[rows]))
 
 
 def view_batch(data: FeatureSet, rows: Sequence[int], *, window: int, num_views: int) -> Tensor:
-    """Evenly spread evaluation windows of these videos: float32 [B, num_views, T, D]. Deterministic."""
-    views = [features_to_views(features, window=window, num_views=num_views) for features in data.features(rows)]
-    return torch.stack(views)
+    """Evaluation windows of these videos: float32 [B, num_views, T, D]. Deterministic, also where they are drawn."""
+    found = data.features(rows)
+    if data.view_draw is None:
+        return torch.stack([features_to_views(features, window=window, num_views=num_views) for features in found])
+    views = [
+        features[data.view_draw(data.hashes[row], len(features), window=window, num_views=num_views)]
+        for row, features in zip(rows, found, strict=True)
+    ]
+    return torch.from_numpy(np.stack(views)).float()
 
 
 def features_to_views(features: npt.NDArray[np.float32], *, window: int, num_views: int) -> Tensor:

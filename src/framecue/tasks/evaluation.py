@@ -3,6 +3,7 @@
 from typing import Any
 
 from framecue.config import PRESETS, ModelConfig, RunConfig
+from framecue.config.departures import departures_json
 from framecue.datasets.feature_set import FeatureSet
 from framecue.errors import AdapterError
 from framecue.models.adapter import CARD, AdapterCard
@@ -10,7 +11,7 @@ from framecue.models.handcrafted import Handcrafted
 from framecue.models.video_text import VideoTextModel
 from framecue.tasks.baselines import linear_probe_scores, zero_shot_scores
 from framecue.tasks.recognition import Scores, measure, predict_logits, predict_scores
-from framecue.tasks.recognition_data import RecognitionData
+from framecue.tasks.recognition_data import RecognitionData, recognition_departures
 from framecue.tasks.rejection import RejectionRule, measure_rejection
 
 
@@ -70,6 +71,7 @@ def evaluate_recognition(
             "num_train_videos": len(data.train),
             "num_val_videos": len(data.val),
             "templates": list(config.evaluate.templates),
+            "departures": departures_json(recognition_departures(config, model.backbone, data)),
         },
         "seed": config.seed,
         "backbone": {

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from framecue.config import LocalizationConfig, RunConfig
+from framecue.config.departures import departures, departures_json
 from framecue.datasets.localization import ExternalScores
 from framecue.datasets.naming import spoken
 from framecue.datasets.untrimmed_set import UntrimmedSet
@@ -283,6 +284,7 @@ def evaluate_localization(
             "num_train_segments": len(data.train.targets),
             "num_val_videos": len(data.val),
             "templates": list(config.evaluate.templates),
+            "departures": departures_json(departures(config, on_gpu=backbone.on_gpu)),
         },
         "notes": list(data.notes),
         "seed": config.seed,

@@ -60,6 +60,7 @@ class RecognitionTask:
             window=self._window,
             strides=self.train_config.strides,
             seed=self.seed,
+            rule=self.train_config.windows,
         )
 
     def loss(self, iteration: int) -> Tensor:
@@ -145,7 +146,7 @@ def predict_logits(
 ) -> Scores:
     """Logit of each name for each view of each video, float32 [B, V, N].
 
-    Deterministic: the text side is encoded once, views are evenly spread.
+    Deterministic: the text side is encoded once, views are evenly spread or drawn as `data` says.
     """
     text_embedding = model.embed_text(model.slots(class_names), path=path)
     rows = [

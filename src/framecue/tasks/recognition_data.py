@@ -6,7 +6,8 @@ from pathlib import Path
 
 from framecue.backbone import Backbone
 from framecue.config import RunConfig
-from framecue.datasets.feature_set import FeatureCache, FeatureSet
+from framecue.config.departures import Departure, departures
+from framecue.datasets.feature_set import FeatureCache, FeatureSet, ViewDraw
 from framecue.datasets.naming import shorten
 from framecue.datasets.records import load_data, once_each, require_trainable
 from framecue.datasets.splits import drawn_note, held_out_classes, partition, small_part_notes
@@ -128,6 +129,17 @@ def prepare(
     )
 
 
+def recognition_departures(config: RunConfig, backbone: Backbone, data: RecognitionData) -> list[Departure]:
+    """Where a run on these data departs from the authors' program."""
+    return departures(
+        config,
+        on_gpu=backbone.on_gpu,
+        num_train=len(data.train),
+        num_val=len(data.val),
+        own_val=any(record.split == "val" for record in data.val.records),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class StoredFeatures:
     """Features of videos in a store, shared in memory by all sets cut from them.
@@ -135,11 +147,13 @@ class StoredFeatures:
     Attributes:
         hashes: content hash of every readable video.
         skipped: the others, with reasons.
+        view_draw: how evaluation windows are drawn; None = evenly spread.
     """
 
     hashes: Mapping[Path, str]
     fetch: FeatureCache
     skipped: list[Skipped]
+    view_draw: ViewDraw | None = None
 
     def readable(self, records: Iterable[Record]) -> list[Record]:
         """Those of the records whose features are there."""
@@ -148,7 +162,7 @@ class StoredFeatures:
     def feature_set(self, part: Sequence[Record], names: Sequence[str]) -> FeatureSet:
         """The readable ones of `part`."""
         kept = self.readable(part)
-        return FeatureSet(kept, [self.hashes[record.path] for record in kept], names, self.fetch)
+        return FeatureSet(kept, [self.hashes[record.path] for record in kept], names, self.fetch, self.view_draw)
 
 
 def stored_features(
@@ -178,7 +192,8 @@ def stored_features(
     _require_frames(records, hashes, store)
     changed = sorted({record.path for record in records} - unreadable - hashes.keys())
     skipped = [*summary.skipped, *(Skipped(path, "the file changed meanwhile") for path in changed)]
-    return StoredFeatures(hashes, FeatureCache(store.get_many), skipped)
+    draw = ViewDraw(config.train.strides, config.train.windows, config.seed) if config.evaluate.random_views else None
+    return StoredFeatures(hashes, FeatureCache(store.get_many), skipped, draw)
 
 
 def _require_frames(records: Sequence[Record], hashes: Mapping[Path, str], store: FeatureStore) -> None:

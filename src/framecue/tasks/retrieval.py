@@ -77,6 +77,7 @@ class RetrievalTask:
             window=config.model.num_frames,
             strides=config.train.strides,
             seed=config.seed,
+            rule=config.train.windows,
         )
         draw = np.random.default_rng((config.seed, 3, iteration))
         texts = [str(draw.choice(self.train_set.captions[row])) for row in batch.targets.tolist()]

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from framecue.config import RunConfig
+from framecue.config.departures import departures, departures_json
 from framecue.datasets.feature_set import view_batch
 from framecue.metrics.retrieval import retrieval_scores
 from framecue.models.video_text import VideoTextModel
@@ -51,6 +52,7 @@ def evaluate_retrieval(config: RunConfig, model: VideoTextModel, data: Retrieval
             "num_captions": len(reported.texts),
             "captions_cut_for_frozen_clip": cut,
             "notes": data.notes,
+            "departures": departures_json(departures(config, on_gpu=model.backbone.on_gpu)),
         },
         "seed": config.seed,
         "backbone": {

@@ -9,6 +9,7 @@ from typing import Any
 
 from framecue.backbone import Backbone
 from framecue.config import RunConfig, save_config
+from framecue.config.departures import departures
 from framecue.datasets.feature_set import FeatureSet
 from framecue.datasets.localization import meet_ids, read_detections, read_external_scores, submission
 from framecue.datasets.naming import shorten, spoken
@@ -47,6 +48,7 @@ from framecue.training.recognition import (
     frozen_texts,
     make_handcrafted,
     needs_handcrafted,
+    note_departures,
     open_run,
     settled,
 )
@@ -78,6 +80,7 @@ def train_localization(
         progress.note(line)
     handcrafted = make_handcrafted(config, backbone, map(spoken, data.names))
     outside = read_outside(config, data)
+    note_departures(config, departures(config, on_gpu=backbone.on_gpu), progress)
     fitted = _fit(config, data, handcrafted, outside, progress=progress)
     save_config(config, config.out / CONFIG)  # not before `_fit` has accepted the folder: it may be another run's
     results, found = evaluate_localization(

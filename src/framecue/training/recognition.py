@@ -11,6 +11,7 @@ from torch import Tensor
 
 from framecue.backbone import TINY, Backbone, load_backbone
 from framecue.config import RunConfig, save_config
+from framecue.config.departures import Departure, departures_note
 from framecue.datasets.descriptions import read_descriptions
 from framecue.errors import ConfigError, DatasetError
 from framecue.features.extract import ExtractionProgress
@@ -22,7 +23,7 @@ from framecue.models.video_text import VideoTextModel, num_trainable
 from framecue.tasks.blend import choose_blend
 from framecue.tasks.evaluation import evaluate_recognition, method_name, rejection_rule
 from framecue.tasks.recognition import RecognitionTask, predict_logits
-from framecue.tasks.recognition_data import RecognitionData, prepare, store_path
+from framecue.tasks.recognition_data import RecognitionData, prepare, recognition_departures, store_path
 from framecue.tasks.rejection import RejectionRule, fit_rejection
 from framecue.training.loop import STATE, content_mark, train
 from framecue.types import Skipped
@@ -97,6 +98,7 @@ def train_recognition(
     for line in data.parting:
         progress.note(line)
     handcrafted = make_handcrafted(config, backbone, data.names)
+    note_departures(config, recognition_departures(config, backbone, data), progress)
     fitted = fit(config, data, handcrafted, progress=progress)
     save_config(config, config.out / CONFIG)  # not before `fit` has accepted the folder: it may be another run's
     results = evaluate_recognition(config, fitted.model, data, handcrafted, fitted.rejection)
@@ -120,6 +122,12 @@ class Fit:
     selected: dict[str, Any]
     blend: dict[str, Any]
     rejection: RejectionRule | None
+
+
+def note_departures(config: RunConfig, found: Sequence[Departure], progress: RunProgress) -> None:
+    """Whoever asks for the paper is told where it departs from the authors' program; other presets mean to."""
+    if config.preset == "paper":
+        progress.note(departures_note(config, found))
 
 
 def make_handcrafted(config: RunConfig, backbone: Backbone, names: Iterable[str]) -> Handcrafted:
@@ -267,7 +275,8 @@ def _fingerprint(config: RunConfig, data: RecognitionData, handcrafted: Handcraf
         for part in (data.train, data.val)
     )
     found = deciding(config, train=train, val=val)
-    found["evaluate"] = {"views": config.evaluate.views}  # validation averages them, and so chooses the weights by them
+    # Validation averages the views, and so chooses the weights by them.
+    found["evaluate"] = config.evaluate.model_dump(include={"views", "random_views"})
     if needs_handcrafted(config):
         found["handcrafted"] = frozen_texts(handcrafted)
     return found

@@ -7,6 +7,7 @@ from typing import Any
 
 from framecue.backbone import Backbone
 from framecue.config import RunConfig, save_config
+from framecue.config.departures import departures
 from framecue.files import write_text
 from framecue.models.adapter import AdapterCard, make_card, save_adapter
 from framecue.models.builders import build_model
@@ -27,6 +28,7 @@ from framecue.training.recognition import (
     RunResult,
     deciding,
     needs_handcrafted,
+    note_departures,
     open_run,
     settled,
 )
@@ -56,6 +58,7 @@ def train_retrieval(
     data = prepare_retrieval(config, backbone, captions, progress=progress.extraction)
     for line in (*data.parting, *data.notes):
         progress.note(line)
+    note_departures(config, departures(config, on_gpu=backbone.on_gpu), progress)
     fitted = _fit(config, data, backbone, progress=progress)
     save_config(config, config.out / CONFIG)  # not before `_fit` has accepted the folder: it may be another run's
     results = evaluate_retrieval(config, fitted.model, data) | fitted.chosen
@@ -140,7 +143,7 @@ def _fingerprint(config: RunConfig, data: RetrievalData) -> dict[str, Any]:
     """What decides the trained weights: the config's deciding sections, and the training and validation videos."""
     found = deciding(config, train=_content(data.train), val=_content(data.val))
     found["retrieval"] = config.retrieval.model_dump(mode="json")
-    found["evaluate"] = {"views": config.evaluate.views}
+    found["evaluate"] = config.evaluate.model_dump(include={"views", "random_views"})
     return found
 
 

@@ -267,7 +267,7 @@ def _fingerprint(job: TableJob, method: str, protocol: Protocol, trial: Trial, c
         "backbone": [job.backbone.weights_hash, job.backbone.precision, job.backbone.text_precision],
         "features": [job.config.features.sampling, job.config.features.dtype],
         "frozen": [job.handcrafted.templates, job.handcrafted.descriptions],
-        "evaluate": [job.config.evaluate.views, job.config.model.num_frames],
+        "evaluate": [job.config.evaluate.views, job.config.evaluate.random_views, job.config.model.num_frames],
         "config": config
         and config.model_dump(
             mode="json", include={"preset": True, "model": True, "blend": True, "train": True, "evaluate": True}

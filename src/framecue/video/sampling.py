@@ -22,6 +22,9 @@ AUTHORS_STRIDES = (1, 2, 3, 3, 3, 4)
 PTS_TOLERANCE_SECONDS = 1.5e-3
 """Containers round timestamps, Matroska to milliseconds: a frame up to this late still counts as shown on time."""
 
+WindowRule = Literal["exact", "authors"]
+"""How a training window is cut: `strided_window`, or to the letter as the authors' program does, `authors_window`."""
+
 _FORMS = (
     '"all", "fps:F" with F frames per second above 0 (fps:8), or "uniform:N" with N frames, at least 1 (uniform:16)'
 )
@@ -132,6 +135,19 @@ class FpsPicker:
         return self._first_pts is not None and self._grid / self._fps <= self._elapsed + PTS_TOLERANCE_SECONDS
 
 
+def draw_window(
+    num_frames: int,
+    *,
+    window: int = 16,
+    strides: Sequence[int] = AUTHORS_STRIDES,
+    rule: WindowRule = "exact",
+    rng: np.random.Generator,
+) -> npt.NDArray[np.int64]:
+    """A random window by one of the two rules, int64 [window]."""
+    draw = authors_window if rule == "authors" else strided_window
+    return draw(num_frames, window=window, strides=strides, rng=rng)
+
+
 def strided_window(
     num_frames: int, *, window: int = 16, strides: Sequence[int] = AUTHORS_STRIDES, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
@@ -141,8 +157,9 @@ def strided_window(
     shorter than the window gives all its frames and then the last one again; as with the authors, no mask hides the
     copies.
 
-    Departures: every valid start can be drawn (the authors never draw the last one, method.md 2.4 item 5), and the
-    stride is exact where theirs is a rounded linspace.
+    Departures, which `authors_window` has not: every valid start can be drawn (the authors never draw the last one,
+    method.md 2.4 item 5), the stride is exact where theirs is a rounded linspace, and a grid of just `window` frames
+    is used where they fall back to stride 1.
     """
     _require_positive(num_frames=num_frames, window=window)
     if num_frames < window:
@@ -152,6 +169,25 @@ def strided_window(
     if len(grid) < window:
         grid = np.arange(num_frames, dtype=np.int64)
     start = int(rng.integers(len(grid) - window + 1))
+    return grid[start : start + window]
+
+
+def authors_window(
+    num_frames: int, *, window: int = 16, strides: Sequence[int] = AUTHORS_STRIDES, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """The authors' sampler to the letter (their `src/data.py`, `_select_indices`), int64 [window].
+
+    Their rate is 1 / stride; a video of at most `window` frames gives all its frames and then the last one again.
+    """
+    _require_positive(num_frames=num_frames, window=window)
+    if num_frames <= window:
+        return _padded(num_frames, window)
+    stride = int(rng.choice(np.asarray(strides)))
+    offset, count = int(rng.integers(stride)), round(1 / stride * num_frames)
+    grid = np.linspace(offset, num_frames - 1, num=count, dtype=np.int64)
+    if len(grid) <= window:
+        grid = np.arange(num_frames, dtype=np.int64)
+    start = int(rng.integers(len(grid) - window))
     return grid[start : start + window]
 
 
