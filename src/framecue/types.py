@@ -102,10 +102,15 @@ class Noted:
 
 @dataclass(frozen=True)
 class Skipped:
-    """An input that was left out, and the one-line reason."""
+    """An input that was left out, and the one-line reason.
+
+    Attributes:
+        passed_over: nobody asked for it, so it is told and no failure.
+    """
 
     path: Path
     reason: str
+    passed_over: bool = False
 
     @classmethod
     def because(cls, path: Path, error: Exception) -> "Skipped":

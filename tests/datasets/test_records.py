@@ -276,7 +276,7 @@ def test_bad_csv(tmp_path, text, said):
         ('{"path": "a.mp4", "label": "run"}\n{"path": }\n', ":2: not valid JSON"),
         ("[1]\n", ":1: every line must be a JSON object, found [1]"),
         ('{"path": "a.mp4"}\n', ":1: the label is empty"),
-        ('{"path": "a.mp4", "label": 3}\n', ":1: the label must be text, found 3. Put it in quotes"),
+        ('{"path": "a.mp4", "label": 3.5}\n', ":1: the label must be text, found 3.5. Put it in quotes"),
         ('{"path": ["a.mp4"], "label": "run"}\n', ":1: the path must be text"),
         ('{"path": "a.mp4", "label": "run", "start": true}\n', ":1: start must be a number of seconds"),
         ('{"path": "a.mp4", "label": "run", "end": NaN}\n', ":1: end must be a number of seconds"),

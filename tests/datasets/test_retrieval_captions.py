@@ -139,7 +139,7 @@ HOSTILE = [
     ("v", "an entry must be an object with 'video' and 'caption', found 'v'"),
     (None, "an entry must be an object"),
     ({"video": "v", "caption": 3}, "a caption must be a text, found 3"),
-    ({"video": "v", "caption": ["x", None]}, "a caption must be a text, found None"),
+    ({"video": "v", "caption": ["x", 3]}, "a caption must be a text, found 3"),
     ({"video": "v", "caption": ["x", ["y"]]}, "a caption must be a text, found ['y']"),
     ({"video": "v", "caption": {"en": "x"}}, "a caption must be a text"),
     ({"video": "v", "caption": "\ud800"}, "half a sign"),

@@ -322,7 +322,7 @@ def test_class_lists_in_the_encodings_that_a_mark_tells(tmp_path, encoding):
 @pytest.mark.parametrize(
     ("encoding", "said"),
     [
-        ("cp1252", "a.txt:2: byte 0xe4 is not UTF-8, perhaps Latin-1 or Windows-1252. Save the file as UTF-8."),
+        ("cp1252", "a.txt:2: byte 0xe4 is not UTF-8, perhaps Latin-1, Windows-1252, Shift-JIS or GBK. Save the"),
         ("utf-16-be", "a.txt:2: byte 0xe4 is not UTF-8, perhaps UTF-16 without a mark at its beginning. Save the"),
     ],
 )

@@ -83,6 +83,7 @@ def names_asked(labels: str | None, labels_file: Path | None, adapter: str | Non
         DatasetError: the file cannot be read, or a line of it cannot be understood.
     """
     from framecue.datasets.class_lists import read_class_list, split_names
+    from framecue.datasets.naming import name_notes
     from framecue.errors import DatasetError, UsageError
 
     if labels is not None and labels_file is not None:
@@ -107,6 +108,8 @@ def names_asked(labels: str | None, labels_file: Path | None, adapter: str | Non
                 f"{source}: {name!r} is taken for a name, and is that of a file too; "
                 f"to take the names in it, say --labels-file {shlex.quote(name)}"
             )
+    for remark in name_notes(names):
+        note(f"{source}: {remark}")
     if len(names) == 1:
         separated = "separated by commas" if labels_file is None else "one a line"
         note(f"{source} gives a single name, {names[0]!r}; several are {separated}")
@@ -165,13 +168,17 @@ def notes_json(noted: "Sequence[Noted]") -> list[dict[str, str]]:
 
 
 def exit_for_skipped(skipped: "Sequence[Skipped]") -> None:
-    """If anything was skipped, lists it with reasons on standard error and ends the verb with exit code 3."""
+    """If anything was skipped, lists it with reasons on standard error and ends the verb with exit code 3.
+
+    What was passed over is listed too, and alone does not count.
+    """
     if not skipped:
         return
     note(f"{len(skipped)} skipped:")
     for item in skipped:
         note(f"  {item.path}: {item.reason}")
-    raise typer.Exit(EXIT_SKIPPED)
+    if not all(item.passed_over for item in skipped):
+        raise typer.Exit(EXIT_SKIPPED)
 
 
 class Bars:

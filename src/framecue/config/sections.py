@@ -71,7 +71,7 @@ class DataConfig(Section):
     annotations: UserPath | None = None
     """Official split files: their folder, or one file (kinetics, something, list)."""
     labels: UserPath | None = None
-    """File of class names that the numbers of `list` stand for; null = the one beside the lists."""
+    """File of class names that labels which are numbers stand for; null = of `list` the one beside the lists."""
     split: Literal[1, 2, 3] = 1
     """Which of the official splits (hmdb51, ucf101, and lists that are numbered)."""
     missing: Literal["error", "skip"] = "error"

@@ -12,7 +12,7 @@ from framecue.config import DataConfig
 from framecue.datasets.files_check import FileFacts, find_copies, inspect_files
 from framecue.datasets.findings import KINDS, DataReport, Problem
 from framecue.datasets.formats import Source, find_source, read_source
-from framecue.datasets.naming import class_key, find_class
+from framecue.datasets.naming import NAME_NUMBERS, class_key, find_class, name_notes
 from framecue.datasets.presence import NearNames, real_paths
 from framecue.datasets.records import part_faults
 from framecue.datasets.splits import hmdb_group, ucf_group
@@ -51,6 +51,8 @@ def check_data(
     records = _read(source, problems)
     records = _keep(records, config.classes, problems)
     labelled = [record for record in records if record.label is not None]
+    names = sorted({record.label or "" for record in labelled})
+    problems += [Problem("name", note) for note in name_notes(names, NAME_NUMBERS)]
     problems += _unlabelled(records, source)
     real = real_paths(record.path for record in labelled)
     problems += _missing(labelled, real)
@@ -84,7 +86,8 @@ def _read(source: Source, problems: list[Problem]) -> list[Record]:
             raise
         problems.append(Problem.of(error))  # nothing is left, for the reasons gathered before
         return []
-    problems += [Problem("folder", f"{item.path}: {item.reason}") for item in skipped]
+    for item in skipped:
+        problems.append(Problem("picture" if item.passed_over else "folder", f"{item.path}: {item.reason}"))
     return records
 
 

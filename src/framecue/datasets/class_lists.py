@@ -9,7 +9,7 @@ from typing import Any
 
 from framecue.datasets.json_items import read_json_items
 from framecue.datasets.manifests import COLUMNS, read_text, table_rows
-from framecue.datasets.naming import ClassNames, class_key, find_class
+from framecue.datasets.naming import ClassNames, class_key, find_class, label_text
 from framecue.errors import DatasetError
 from framecue.files import name_form
 
@@ -230,6 +230,7 @@ def _json_entry(place: int, origin: str, value: Any) -> _Entry:
 
 def _json_name(value: Any, origin: str) -> str:
     """Kinetics' class map has quotes in its names."""
+    value = label_text(value)
     if not isinstance(value, str):
         raise DatasetError(f"{origin}: the name of a class must be text, found {str(value)[:40]!r}. Put it in quotes.")
     return _unquoted(value.strip())

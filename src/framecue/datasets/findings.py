@@ -35,6 +35,8 @@ KINDS: dict[str, Kind] = {
     "absent": Kind("class is absent from a part", "classes are absent from a part", False),
     "few": Kind("class has few training videos", "classes have few training videos", False),
     "folder": Kind("class folder has no videos", "class folders have no videos", False),
+    "picture": Kind("kind of file is passed over", "kinds of files are passed over", False),
+    "name": Kind("class name says little", "class names say little", False),
 }
 """All kinds, most serious first. Those not `to_fix` are notes and leave the exit code alone."""
 

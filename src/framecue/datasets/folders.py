@@ -1,19 +1,27 @@
 """A folder per class, with or without folders for train, val and test above them."""
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from framecue.datasets.faults import Report, refuse
 from framecue.datasets.naming import ClassNames, part_name, shorten
 from framecue.errors import DatasetError
 from framecue.types import Record, Skipped
-from framecue.video.files import DEFAULT, VIDEO_EXTENSIONS, find_videos, has_video_extension
+from framecue.video.files import (
+    DEFAULT,
+    VIDEO_EXTENSIONS,
+    find_videos,
+    has_picture_extension,
+    has_video_extension,
+)
 
 
 def read_folder(root: Path, *, report: Report = refuse) -> tuple[list[Record], list[Skipped]]:
     """Records of `root/CLASS/...` or `root/train|val|test/CLASS/...`; the second where such a folder holds folders.
 
     Videos may lie at any depth below their class folder. Files of other endings are passed over, as is what nobody
-    means (`FolderRules`); class folders without videos are returned as skipped.
+    means (`FolderRules`); class folders without videos are returned as skipped, and a line for each kind of picture.
 
     Raises:
         DatasetError: no videos, (by the report) videos outside class folders, or part folders beside class folders.
@@ -36,11 +44,14 @@ def read_folder(root: Path, *, report: Report = refuse) -> tuple[list[Record], l
     names = ClassNames(report)
     records: list[Record] = []
     skipped: list[Skipped] = []
+    pictures: list[Path] = []
     for split, parent in [(part_name(path.name), path) for path in parts] or [(None, root)]:
         if parent != root:
             _report_loose_videos(parent, report)
         for folder in _subfolders(parent):
-            videos = find_videos(folder)
+            files = find_videos(folder, takes=lambda path: has_video_extension(path) or has_picture_extension(path))
+            videos = [path for path in files if has_video_extension(path)]
+            pictures += [path for path in files if not has_video_extension(path)]
             if not videos:
                 skipped.append(Skipped(folder, "no videos in this class folder"))
                 continue
@@ -52,11 +63,22 @@ def read_folder(root: Path, *, report: Report = refuse) -> tuple[list[Record], l
                 records += [Record(path, label, split, origin=str(folder)) for path in videos]
     if not records:
         looked_for = " ".join(sorted(ending.lstrip(".") for ending in VIDEO_EXTENSIONS))
+        if pictures:
+            raise DatasetError(
+                f"No videos found in {root}, but {len(pictures)} pictures (first: {pictures[0].relative_to(root)}), "
+                "which are not read. Make a video of each folder of frames: ffmpeg -framerate 25 -i %05d.jpg video.mp4"
+            )
         raise DatasetError(
             f"No videos found in {root}; looked for a folder per class with files ending in {looked_for}. "
             "Check the path, or list the files in a CSV with the columns path,label."
         )
-    return records, skipped
+    return records, [*skipped, *_passed_over(root, pictures)]
+
+
+def _passed_over(root: Path, pictures: Iterable[Path]) -> Iterator[Skipped]:
+    for ending, number in sorted(Counter(path.suffix.lower() for path in pictures).items()):
+        what = "1 picture is" if number == 1 else f"{number} pictures are"
+        yield Skipped(root / f"**/*{ending}", f"{what} passed over; only videos are read", passed_over=True)
 
 
 def _report_loose_videos(folder: Path, report: Report) -> None:

@@ -1,15 +1,16 @@
 """The formats in which labelled videos come: which one a source has, and the reader of each."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from framecue.config import DataFormat
-from framecue.datasets.faults import Report, refuse
+from framecue.datasets.class_lists import read_class_list
+from framecue.datasets.faults import DataFaultError, Report, refuse
 from framecue.datasets.folders import read_folder
 from framecue.datasets.kinetics import is_kinetics, read_kinetics
-from framecue.datasets.manifests import read_csv, read_jsonl
-from framecue.datasets.number_lists import is_number_list, read_number_lists
+from framecue.datasets.manifests import read_csv, read_jsonl, read_text
+from framecue.datasets.number_lists import is_number_list, names_by_number, read_number_lists
 from framecue.datasets.official import looks_like, read_hmdb51, read_ucf101
 from framecue.datasets.something import is_something, read_something
 from framecue.errors import DatasetError
@@ -22,6 +23,8 @@ _LISTED: dict[DataFormat, Callable[[Path], bool]] = {
 }
 """Formats of one file, or a folder with a file for each part, and what tells such a file by its beginning."""
 
+_LISTED_ENDINGS = (".csv", ".json", ".txt", ".list")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -30,6 +33,7 @@ class Source:
     Attributes:
         path: the folder of videos, or a manifest.
         annotations: official files, or None where the format has none.
+        labels: names of the classes that are called by numbers.
     """
 
     path: Path
@@ -78,9 +82,9 @@ def read_source(source: Source, *, report: Report = refuse) -> tuple[list[Record
     videos, annotations = source.path, source.annotations or source.path
     match source.format:
         case "csv":
-            return read_csv(videos, report=report), []
+            return _named(read_csv(videos, report=report), source, report), []
         case "jsonl":
-            return read_jsonl(videos, report=report), []
+            return _named(read_jsonl(videos, report=report), source, report), []
         case "hmdb51":
             return read_hmdb51(videos, annotations, split=source.split, report=report), []
         case "ucf101":
@@ -93,7 +97,24 @@ def read_source(source: Source, *, report: Report = refuse) -> tuple[list[Record
             records = read_number_lists(videos, annotations, labels=source.labels, split=source.split, report=report)
             return records, []
         case _:
-            return read_folder(videos, report=report)
+            records, skipped = read_folder(videos, report=report)
+            return _named(records, source, report), skipped
+
+
+def _named(records: list[Record], source: Source, report: Report) -> list[Record]:
+    """The records, labels that are numbers replaced by the names that `source.labels` gives them."""
+    if source.labels is None:
+        return records
+    names = names_by_number(read_class_list(source.labels))
+    found = []
+    for record in records:
+        label = record.label or ""
+        if label.isdecimal() and int(label) in names:
+            record = replace(record, label=names[int(label)])
+        elif label.isdecimal():
+            report(DataFaultError("class", f"{record.origin}: class number {label} is not in {source.labels}. Add it."))
+        found.append(record)
+    return found
 
 
 def _detect(path: Path, annotations: Path | None) -> tuple[DataFormat, Path]:
@@ -101,6 +122,7 @@ def _detect(path: Path, annotations: Path | None) -> tuple[DataFormat, Path]:
     if annotations is not None:
         found = _format_of_annotations(annotations)
         if found is None:
+            _refuse_encoding(annotations)
             raise DatasetError(
                 f"{annotations} holds no official files of HMDB-51 (*_test_split1.txt), UCF-101 (trainlist01.txt), "
                 "Kinetics (train.csv) or Something-Something (*train.json), nor lists (train.txt with lines "
@@ -114,9 +136,16 @@ def _detect(path: Path, annotations: Path | None) -> tuple[DataFormat, Path]:
         return "csv", path
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         return "jsonl", path
+    _refuse_encoding(path)
     raise DatasetError(
         f"{path} is neither a folder nor a .csv, .tsv or .jsonl file. Set data.format to say what it is."
     )
+
+
+def _refuse_encoding(path: Path) -> None:
+    """A text file whose encoding hides what it is."""
+    if path.is_file() and path.suffix.lower() in _LISTED_ENDINGS:
+        read_text(path)
 
 
 def _format_of_annotations(annotations: Path) -> DataFormat | None:
@@ -133,6 +162,6 @@ def _format_of_annotations(annotations: Path) -> DataFormat | None:
 
 
 def _listed_format(path: Path) -> DataFormat | None:
-    if path.suffix.lower() not in (".csv", ".json", ".txt", ".list"):
+    if path.suffix.lower() not in _LISTED_ENDINGS:
         return None
     return next((name for name, is_one in _LISTED.items() if is_one(path)), None)

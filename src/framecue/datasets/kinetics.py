@@ -8,7 +8,7 @@ from typing import Any
 from framecue.datasets.faults import Report, refuse
 from framecue.datasets.file_index import FileIndex, clip_stem
 from framecue.datasets.json_items import read_json_items
-from framecue.datasets.manifests import csv_rows, parse_part, parse_seconds
+from framecue.datasets.manifests import csv_rows, parse_part, parse_seconds, read_head
 from framecue.datasets.naming import ClassNames
 from framecue.datasets.part_files import part_files
 from framecue.errors import DatasetError, VideoError
@@ -54,15 +54,10 @@ def read_kinetics(videos: Path, annotations: Path, *, report: Report = refuse) -
 
 def is_kinetics(path: Path) -> bool:
     """Whether the beginning of a file looks like Kinetics' CSV or JSON."""
-    head = _head(path)
+    head = read_head(path)
     if path.suffix.lower() == ".csv":
         return "youtube_id" in head.partition("\n")[0].lower()
     return path.suffix.lower() == ".json" and head.startswith("{") and ('"subset"' in head or '"annotations"' in head)
-
-
-def _head(path: Path) -> str:
-    with open(path, "rb") as file:
-        return file.read(4096).decode("utf-8-sig", "replace").lstrip()
 
 
 def _csv_lines(path: Path, report: Report) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from framecue.datasets.faults import Report, refuse
-from framecue.datasets.naming import ClassNames, part_name
+from framecue.datasets.naming import ClassNames, label_text, part_name, shorten
 from framecue.errors import DatasetError
 from framecue.files import WrittenNames
 from framecue.types import Record
@@ -154,6 +154,22 @@ _MARKS = (
 )
 
 
+def read_head(path: Path) -> str:
+    """The beginning of a file as text, to tell what it is; what cannot be read of it is marked, not refused.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        data = file.read(4096)
+    return data.decode(_encoding(data), "replace").lstrip()
+
+
+def _encoding(data: bytes) -> str:
+    """UTF-8, or what the byte order mark says."""
+    return next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+
+
 def read_text(path: Path) -> str:
     """The file as text: UTF-8, or what the byte order mark at its beginning says; the mark is dropped.
 
@@ -164,7 +180,7 @@ def read_text(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}. Check the path and its rights.") from None
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    encoding = _encoding(data)
     try:
         text = data.decode(encoding)
         zero = text.find("\0")
@@ -174,7 +190,7 @@ def read_text(path: Path) -> str:
         problem = f"byte 0x{data[error.start]:02x} is not {encoding.removesuffix('-sig').upper()}"
         before = data[: error.start].decode(encoding, "ignore")
     if problem is not None:
-        guess = "UTF-16 without a mark at its beginning" if b"\0" in data else "Latin-1 or Windows-1252"
+        guess = "UTF-16 without a mark at its beginning" if b"\0" in data else "Latin-1, Windows-1252, Shift-JIS or GBK"
         guess = f", perhaps {guess}" if encoding == "utf-8" else ""
         line = before.count("\n") + 1
         raise DatasetError(f"{path}:{line}: {problem}{guess}. Save the file as UTF-8.")
@@ -241,8 +257,9 @@ def _records(path: Path, rows: Iterable[tuple[int, Mapping[str, Any]]], report: 
 
 def _record(folder: Path, row: Mapping[str, Any], origin: str, names: ClassNames) -> Record:
     fields = {field: _first(row, accepted) for field, accepted in COLUMNS.items()}
+    fields["label"] = _one_label(fields["label"], origin)
     for field in ("path", "label"):
-        if fields[field] is None:
+        if is_nothing(fields[field]):
             raise DatasetError(f"{origin}: the {field} is empty. Fill it in, or remove the line.")
         if not isinstance(fields[field], str):
             raise DatasetError(f"{origin}: the {field} must be text, found {fields[field]!r}. Put it in quotes.")
@@ -262,10 +279,27 @@ def _record(folder: Path, row: Mapping[str, Any], origin: str, names: ClassNames
     )
 
 
+def _one_label(value: Any, origin: str) -> Any:
+    """A whole number as text, and the only one of a list."""
+    if isinstance(value, list):
+        if len(value) > 1:
+            raise DatasetError(
+                f"{origin}: found the labels {shorten([repr(label) for label in value])}. Recognition takes one label "
+                "for each video: choose one, or train localization, which takes them as overlapping segments."
+            )
+        value = value[0] if value else None
+    return label_text(value)
+
+
 def _first(row: Mapping[str, Any], accepted: tuple[str, ...]) -> Any:
     """The first of the accepted columns that is filled."""
     values = (row.get(name) for name in accepted)
     return next((value for value in values if value is not None and str(value).strip()), None)
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether JSON holds null there, or the NaN that pandas writes for an empty cell."""
+    return value is None or value != value
 
 
 def parse_seconds(value: Any, name: str, origin: str) -> float | None:

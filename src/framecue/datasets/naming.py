@@ -68,6 +68,33 @@ def class_key(text: str) -> str:
     return joined.casefold()
 
 
+_NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)?")
+_NOTHING = frozenset(("nan", "null", "none", "nil", "na", "n/a", "#n/a", "<na>", "undefined"))
+
+
+NAME_NUMBERS = "Write words in their place, or name the classes in data.labels, a line '0 waving' for each."
+"""What to do in a run whose class names are numbers."""
+
+
+def name_notes(names: Iterable[str], numbers_next: str = "Write words in their place.") -> list[str]:
+    """A line for names that are numbers, and one for names that programs write where there is none."""
+    names = list(names)
+    numbers = [name for name in names if _NUMBER.fullmatch(name)]
+    empty = [f"'{name}'" for name in names if name.casefold() in _NOTHING]
+    notes = []
+    if numbers:
+        notes.append(
+            f"{len(numbers)} of {len(names)} class names are numbers ({shorten(numbers)}), which tell the backbone "
+            f"little. {numbers_next}"
+        )
+    if empty:
+        notes.append(
+            f"{shorten(empty)} may stand for an empty cell, and is a class here. Remove its entries, or write what its "
+            "videos show."
+        )
+    return notes
+
+
 class ClassNames:
     """The class names of one source, reporting two spellings of one name, which would train as two classes.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from framecue.datasets.class_lists import ClassList, read_class_list
 from framecue.datasets.faults import DataFaultError, Report, refuse
 from framecue.datasets.file_index import FileIndex
-from framecue.datasets.manifests import read_text
+from framecue.datasets.manifests import read_head, read_text
 from framecue.datasets.naming import class_name, class_name_from_camel_case, shorten
 from framecue.datasets.part_files import part_files
 from framecue.errors import DatasetError
@@ -33,7 +33,7 @@ def read_number_lists(
     """
     files = part_files(annotations, (".txt", ".list", ".csv"), is_number_list, split=split)
     labels = labels or _labels_beside(files[0][0])
-    names = _names_by_number(read_class_list(labels))
+    names = names_by_number(read_class_list(labels))
     places = _Places(videos)
     records: list[Record] = []
     for path, part in files:
@@ -54,8 +54,7 @@ def read_number_lists(
 
 def is_number_list(path: Path) -> bool:
     """Whether the first line of a file is a path and a number."""
-    with open(path, "rb") as file:
-        lines = file.read(4096).decode("utf-8-sig", "replace").lstrip().splitlines()
+    lines = read_head(path).splitlines()
     first = lines[0].strip() if lines else ""
     return bool(_LINE.fullmatch(first)) and not first.partition(" ")[0].isdecimal()
 
@@ -111,7 +110,8 @@ def _labels_beside(path: Path) -> Path:
     return found[0]
 
 
-def _names_by_number(classes: ClassList) -> dict[int, str]:
+def names_by_number(classes: ClassList) -> dict[int, str]:
+    """Class names by the numbers that lists call them; "ApplyEyeMakeup" is told as "apply eye makeup"."""
     single = not any(len(class_name(name).split()) > 1 for name in classes.names)
     tell = class_name_from_camel_case if single and any(name.lower() != name for name in classes.names) else class_name
     return {number: tell(name) for number, name in zip(classes.numbers, classes.names, strict=True)}

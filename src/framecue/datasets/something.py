@@ -7,6 +7,7 @@ from typing import Any
 from framecue.datasets.faults import DataFaultError, Report, refuse
 from framecue.datasets.file_index import FileIndex
 from framecue.datasets.json_items import read_json_items
+from framecue.datasets.manifests import read_head
 from framecue.datasets.naming import ClassNames, class_key
 from framecue.datasets.part_files import part_files
 from framecue.errors import DatasetError
@@ -49,8 +50,7 @@ def is_something(path: Path) -> bool:
     """Whether the beginning of a file looks like a list of Something-Something's videos."""
     if path.suffix.lower() != ".json":
         return False
-    with open(path, "rb") as file:
-        head = file.read(4096).decode("utf-8-sig", "replace").lstrip()
+    head = read_head(path)
     return head.startswith("[") and '"id"' in head
 
 

@@ -19,6 +19,11 @@ VIDEO_EXTENSIONS = frozenset((
 ))
 """File endings, in lower case, that are taken for videos in a folder. A file named outright may have any ending."""
 
+PICTURE_EXTENSIONS = frozenset((
+    ".apng", ".avif", ".bmp", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".jxl", ".png", ".tif", ".tiff", ".webp",
+))
+"""File endings, in lower case, of stills and animated pictures, which are not read. A .gif is taken for a video."""
+
 _NOBODY_MEANS = frozenset((
     "@eadir", "#recycle", "#snapshot", "@tmp",  # Synology: previews, what was deleted, former states
     "@recycle", "@recently-snapshot",  # QNAP
@@ -77,7 +82,17 @@ def has_video_extension(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_EXTENSIONS
 
 
-def find_videos(folder: Path, rules: FolderRules = DEFAULT, *, each_link: bool = False) -> list[Path]:
+def has_picture_extension(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_EXTENSIONS
+
+
+def find_videos(
+    folder: Path,
+    rules: FolderRules = DEFAULT,
+    *,
+    each_link: bool = False,
+    takes: Callable[[Path], bool] = has_video_extension,
+) -> list[Path]:
     """Files with a video ending at any depth, sorted.
 
     Links are followed, to files and to folders, wherever they lead; a file to which several paths lead is there once,
@@ -85,8 +100,9 @@ def find_videos(folder: Path, rules: FolderRules = DEFAULT, *, each_link: bool =
 
     Args:
         each_link: a link to a file is there beside it, for those who look files up by their names.
+        takes: other files than videos, by their names.
     """
-    return sorted(path for _, path in walk_videos([folder], rules.admits, each_link=each_link))
+    return sorted(path for _, path in walk_videos([folder], rules.admits, each_link=each_link, takes=takes))
 
 
 def walk_videos(
@@ -94,6 +110,7 @@ def walk_videos(
     counts: Callable[[Path, Path], bool],
     *,
     each_link: bool = False,
+    takes: Callable[[Path], bool] = has_video_extension,
     failed: Callable[[OSError], None] | None = None,
 ) -> Iterator[tuple[Path, Path]]:
     """Each of `folders` with the videos in it, as `find_videos` finds them; no file and no folder is there twice.
@@ -118,7 +135,7 @@ def walk_videos(
             subfolders[:] = [path.name for path in inside if not path.is_symlink()]
             pending += [(root, path) for path in inside if path.is_symlink()]
             for path in (here / name for name in files):
-                if has_video_extension(path) and counts(path, root):
+                if takes(path) and counts(path, root):
                     if path.is_symlink():
                         links.append((root, path))
                     else:
@@ -126,14 +143,19 @@ def walk_videos(
     met: set[Path] = set()
     for root, link in sorted(links):
         file = Path(os.path.realpath(link))
-        if each_link or not (file in met or _is_met(file, entered, counts)):
+        if each_link or not (file in met or _is_met(file, entered, counts, takes)):
             met.add(file)
             yield root, link
 
 
-def _is_met(real: Path, entered: Mapping[str, tuple[Path, Path]], counts: Callable[[Path, Path], bool]) -> bool:
+def _is_met(
+    real: Path,
+    entered: Mapping[str, tuple[Path, Path]],
+    counts: Callable[[Path, Path], bool],
+    takes: Callable[[Path], bool],
+) -> bool:
     """Whether the walk comes upon a file under its own path. One that is not there is told of under its link's."""
-    if str(real.parent) not in entered or not has_video_extension(real) or not real.exists():
+    if str(real.parent) not in entered or not takes(real) or not real.exists():
         return False
     root, folder = entered[str(real.parent)]
     return counts(folder / real.name, root)

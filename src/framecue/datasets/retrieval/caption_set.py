@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from framecue.datasets.manifests import parse_part, parse_seconds
+from framecue.datasets.manifests import is_nothing, parse_part, parse_seconds
 from framecue.datasets.naming import is_text
 from framecue.datasets.retrieval.notes import CaptionNotes
 from framecue.errors import DatasetError
@@ -47,7 +47,7 @@ class RawEntry(NamedTuple):
     """One entry of a file, nothing of it checked.
 
     Attributes:
-        captions: a text, or a list of them.
+        captions: a text, or a list of them; None and NaN are empty ones.
         path: the file, where the source says it.
         group: kind of caption.
     """
@@ -160,6 +160,9 @@ def _checked_captions(entry: RawEntry, notes: CaptionNotes) -> Iterator[str]:
     """The captions of an entry without stray white space; empty ones are left out and counted."""
     texts = entry.captions if isinstance(entry.captions, list) else [entry.captions]
     for text in texts:
+        if is_nothing(text):
+            notes.add("empty", f"{entry.origin}, {entry.video}")
+            continue
         if not isinstance(text, str):
             raise DatasetError(
                 f"{entry.origin}: a caption must be a text, found {_short(text)}. Write it in quotes, or leave it out."

@@ -93,7 +93,7 @@ def _entry_of(value: Any, origin: str, notes: CaptionNotes) -> Iterator[RawEntry
         field: next((row[name] for name in names if row.get(name) is not None), None) for field, names in FIELDS.items()
     }
     for field in ("video", "caption"):
-        if fields[field] is None:
+        if fields[field] is None and not (field == "caption" and set(row) & set(FIELDS["caption"])):
             keys = ", ".join(row)[:200] or "none"
             notes.report(DatasetError(f"{origin}: the {field} is missing, found the keys {keys}. Add '{field}'."))
             return
