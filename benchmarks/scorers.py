@@ -24,7 +24,7 @@ from framecue.metrics.segment_table import SegmentTable
 
 
 def make_tables(videos: int, per_video: int, classes: int) -> tuple[SegmentTable, SegmentTable]:
-    """Ground truth of 1 to 2 segments per video, and predictions; scores without ties, better near the truth."""
+    """Ground truth of 1 to 2 segments per video, and predictions; few scores are equal, they are better near the truth."""
     draw = np.random.default_rng(0)
     truth_video = np.repeat(np.arange(videos), draw.integers(1, 3, videos))
     start = draw.uniform(0, 100, len(truth_video))
@@ -57,7 +57,7 @@ def plain_class_ap(truth: list[tuple[int, list[float]]], predictions: list[tuple
     of_video = defaultdict(list)
     for row, (video, segment) in enumerate(truth):
         of_video[video].append((row, segment))
-    predictions = sorted(predictions, key=lambda item: -item[0])
+    predictions = sorted(predictions, key=lambda item: item[0])[::-1]
     taken = [[False] * len(truth) for _ in ACTIVITYNET_TIOU]
     hits = [[0] * len(predictions) for _ in ACTIVITYNET_TIOU]
     for place, (_, video, segment) in enumerate(predictions):
@@ -104,7 +104,7 @@ def plain_average_recall(truth: SegmentTable, proposals: SegmentTable) -> np.nda
     counts = [int(total / len(truths) * share) for share in np.arange(1, 101) / 100.0]
     found = np.zeros((len(ACTIVITYNET_TIOU), 100))
     for video, segments in truths.items():
-        best = [segment for _, segment in sorted(guesses[video], key=lambda item: -item[0])]
+        best = [segment for _, segment in sorted(guesses[video], key=lambda item: item[0])[::-1]]
         for segment in segments:
             overlaps = [iou(guess, segment) for guess in best]
             for level, threshold in enumerate(ACTIVITYNET_TIOU):
