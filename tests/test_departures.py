@@ -17,7 +17,15 @@ from framecue.types import FrameFeatures, Record
 from framecue.video.sampling import AUTHORS_STRIDES, authors_window
 
 BASE = {"data": {"source": "videos"}, "out": "run"}
-ALWAYS = ["stored features", "suffix layout", "frames per second", "training windows", "views", "validation part"]
+ALWAYS = [
+    "order of colors",
+    "stored features",
+    "suffix layout",
+    "frames per second",
+    "training windows",
+    "views",
+    "validation part",
+]
 TABLE = "prompt.table"
 
 
@@ -42,8 +50,8 @@ def test_each_switch_removes_its_departure_and_all_remove_all(on_gpu, names):
 def test_the_note_names_all_and_how_to_remove_them():
     found = departures(config_with(), on_gpu=True)
     line = departures_note(config_with(), found)
-    assert "in 8 points: text precision, image precision, stored features" in line
-    assert "train.precision=fp32 backbone.precision=fp16 features.dtype=float32" in line
+    assert "in 9 points: text precision, image precision, order of colors" in line
+    assert "train.precision=fp32 backbone.precision=fp16 backbone.channels=bgr features.dtype=float32" in line
 
 
 @pytest.mark.parametrize(
@@ -86,7 +94,7 @@ def test_the_parts_decide_what_departs():
 @pytest.mark.parametrize("task", ["localization", "retrieval"])
 def test_other_tasks_are_compared_in_what_they_share(task):
     config = config_with(task=task)
-    assert [item.what for item in departures(config)] == ["stored features", "suffix layout"]
+    assert [item.what for item in departures(config)] == ["order of colors", "stored features", "suffix layout"]
     assert f"the authors' program, which has no {task}" in departures_note(config, departures(config))
 
 

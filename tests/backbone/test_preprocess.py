@@ -7,7 +7,7 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, SiglipImageProcessorPil
 
 from fakes import resized
-from framecue.backbone import Preprocessing
+from framecue.backbone import Preprocessing, channels_of
 
 GRAY_LEVEL = 1 / 255 / 0.26130258  # one step of uint8 after normalization, in the channel where it is largest
 
@@ -64,3 +64,12 @@ def test_text_is_canonical():
 def test_foreign_configs_are_refused(config, message):
     with pytest.raises(ValueError, match=message):
         Preprocessing.from_processor_config(config, image_size=224)
+
+
+def test_bgr_swaps_colors_and_keeps_the_places_of_mean_and_deviation():
+    """As the authors' extraction does: red and blue are swapped before the mean of the first place is subtracted."""
+    frames = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
+    rgb, bgr = Preprocessing(4), Preprocessing(4, channels="bgr")
+    assert torch.equal(bgr.normalize(frames), rgb.normalize(frames.flip(1)))
+    assert rgb.text != bgr.text
+    assert (channels_of(rgb.text), channels_of(bgr.text)) == ("rgb", "bgr")

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from framecue.backbone import channels_of
 from framecue.cli.main import app
 from framecue.errors import AdapterError
 from framecue.models.adapter import read_card
@@ -179,7 +180,8 @@ def test_what_nothing_tells_is_assumed_aloud_and_kept_in_the_card(small, tmp_pat
     torch.save({"state_dict": small}, tmp_path / "best.pth.tar")
     done = convert(tmp_path / "best.pth.tar")
     assert done.exit_code == 0, done.output
-    assert "assumed, as in the authors' README: --n-prefix 16, --n-suffix 16, --heads 8, --normalize" in done.stderr
+    flags = "--n-prefix 16, --n-suffix 16, --heads 8, --normalize, --views 5, --no-bgr"
+    assert f"assumed, as in the authors' README: {flags}" in done.stderr
     assert "change every score without an error" in done.stderr
     card = read_card(tmp_path / "out")
     assert card.model.temporal_heads == 8
@@ -189,7 +191,7 @@ def test_what_nothing_tells_is_assumed_aloud_and_kept_in_the_card(small, tmp_pat
 
 def test_flags_given_are_taken_without_a_remark(small, tmp_path):
     torch.save({"state_dict": small}, tmp_path / "best.pth.tar")
-    words = ["--n-prefix", "4", "--n-suffix", "3", "--heads", "4", "--no-normalize", "--views", "2"]
+    words = ["--n-prefix", "4", "--n-suffix", "3", "--heads", "4", "--no-normalize", "--views", "2", "--bgr"]
     done = convert(tmp_path / "best.pth.tar", *words, "--temperature", "0.1", "--sampling", "fps:4")
     assert done.exit_code == 0, done.output
     assert "assumed" not in done.stderr
@@ -197,6 +199,7 @@ def test_flags_given_are_taken_without_a_remark(small, tmp_path):
     model = card.model
     assert (model.n_prefix, model.n_suffix, model.temporal_heads, model.normalize) == (4, 3, 4, False)
     assert (model.temperature, card.num_views, card.sampling) == (0.1, 2, "fps:4")
+    assert channels_of(card.preprocessing) == "bgr"
 
 
 @pytest.mark.parametrize("place", ["running_command.txt", "args", "namespace", "name"])
@@ -217,7 +220,8 @@ def test_what_is_told_beside_the_tensors_is_found(small, tmp_path, place):
     model = read_card(tmp_path / "out").model
     assert model.temporal_heads == 4
     assert place == "name" or (model.n_prefix, model.n_suffix, model.normalize) == (4, 4, False)
-    assert ("assumed" in done.stderr) == (place == "name")
+    assert ("--heads 8" in done.stderr, "--prefix" in done.stderr) == (False, False)
+    assert ("--n-prefix 16" in done.stderr) == (place == "name")
     refused = convert(path, "--heads", "8")
     assert refused.exit_code == 1
     assert "--heads 8 is given" in refused.stderr

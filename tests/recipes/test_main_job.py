@@ -77,9 +77,10 @@ def test_train_leaves_a_whole_run(trained):
     assert (resolved.backbone.precision, resolved.train.precision) == ("fp32", "fp32")
 
 
-def test_the_paper_preset_says_where_it_departs_and_every_switch_removes_it(trained, config, tmp_path):
+def test_the_paper_preset_says_where_it_departs_and_every_switch_removes_it(trained, config, world, tmp_path):
     departures = json.loads((trained / "results.json").read_text())["protocol"]["departures"]
     assert [item["what"] for item in departures] == [
+        "order of colors",
         "stored features",
         "suffix layout",
         "frames per second",
@@ -96,8 +97,10 @@ def test_the_paper_preset_says_where_it_departs_and_every_switch_removes_it(trai
     assert results["selected"]["iteration"] == 12
     again = framecue("evaluate", tmp_path / "run" / "adapter", "--json")
     assert json.loads(again.stdout) == results
+    answer = framecue("classify", next((world / "test").rglob("*.mp4")), "--adapter", tmp_path / "run" / "adapter")
+    assert answer.exit_code == 0, answer.output  # with the colors swapped as in training
     told = framecue("train", "recognition", "--config", config)
-    assert f"in 6 points: {', '.join(item['what'] for item in departures)}." in told.stderr
+    assert f"in 7 points: {', '.join(item['what'] for item in departures)}." in told.stderr
     assert " ".join(switches) in told.stderr
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from framecue.backbone import Backbone, Precision, load_backbone
+from framecue.backbone import Backbone, Channels, Precision, channels_of, load_backbone
 from framecue.config import EvaluateConfig
 from framecue.datasets.feature_set import features_to_views
 from framecue.datasets.naming import class_key, is_text, spoken
@@ -71,7 +71,7 @@ def load(
         return Predictor(_backbone(backbone or DEFAULT_BACKBONE, device, precision), decoding=decoding)
     folder = adapter_folder(adapter)
     card = read_card(folder)
-    frozen = _backbone(backbone or card.backbone, device, precision)
+    frozen = _backbone(backbone or card.backbone, device, precision, channels_of(card.preprocessing))
     return Predictor(frozen, load_whole_adapter(folder, frozen, card), card, decoding=decoding)
 
 
@@ -378,10 +378,12 @@ def _different(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _backbone(source: str | Path | Backbone, device: str, precision: Precision | None) -> Backbone:
+def _backbone(
+    source: str | Path | Backbone, device: str, precision: Precision | None, channels: Channels = "rgb"
+) -> Backbone:
     if isinstance(source, Backbone):
         return source
-    return load_backbone(source, device=device, precision=precision, text_precision=precision)
+    return load_backbone(source, device=device, precision=precision, text_precision=precision, channels=channels)
 
 
 def adapter_folder(source: str | Path) -> Path:

@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 
 from framecue.backbone import openai_layout
 from framecue.backbone.backbone import Backbone, Precision
-from framecue.backbone.preprocess import Preprocessing
+from framecue.backbone.preprocess import Channels, Preprocessing
 from framecue.errors import BackboneError
 
 TINY = "tiny"  # the built-in backbone, trained on rendered shapes by scripts/train_tiny_clip.py
@@ -27,6 +28,7 @@ def load_backbone(
     precision: Precision | None = None,
     text_precision: Precision | None = None,
     tokenizer: str | Path | None = None,
+    channels: Channels = "rgb",
 ) -> Backbone:
     """Load a frozen backbone.
 
@@ -36,6 +38,7 @@ def load_backbone(
         precision: of the image tower; None = fp32 on a CPU, bf16 on a GPU.
         text_precision: of the text tower, with the same default.
         tokenizer: hub id or folder of a tokenizer, for checkpoint files that carry none.
+        channels: order of colors that the image tower gets.
 
     Raises:
         BackboneError: the checkpoint cannot be found, read, or driven.
@@ -58,7 +61,7 @@ def load_backbone(
     return Backbone(
         model,
         words,
-        preprocessing,
+        replace(preprocessing, channels=channels),
         name=name,
         causal=causal,
         precision=precision,

@@ -14,6 +14,8 @@ from framecue.pictures.picture import Interpolation, ResizeCrop
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
+Channels = Literal["rgb", "bgr"]
+
 _INTERPOLATION: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}  # PIL's numbers
 
 
@@ -28,6 +30,8 @@ class Preprocessing:
         shortest_edge: length of the short side after resizing, before the crop; S for most checkpoints.
         interpolation: filter, always antialiased.
         mean, std: per channel, of values in [0, 1].
+        channels: order in which the image tower gets the colors. Every checkpoint was trained on "rgb"; "bgr" is what
+            the method's authors feed it (their feat/visfeat.py).
     """
 
     image_size: int
@@ -36,6 +40,7 @@ class Preprocessing:
     interpolation: Interpolation = "bicubic"
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
+    channels: Channels = "rgb"
 
     @cached_property
     def text(self) -> str:
@@ -73,10 +78,19 @@ class Preprocessing:
         return ResizeCrop(self.image_size, self.resize, self.shortest_edge or self.image_size, self.interpolation)
 
     def normalize(self, frames: Tensor) -> Tensor:
-        """uint8 [T, 3, S, S] -> float32 [T, 3, S, S] with the backbone's mean and standard deviation."""
+        """uint8 RGB [T, 3, S, S] -> float32 [T, 3, S, S] with the backbone's mean and standard deviation.
+
+        With "bgr" these belong to the places, as with the authors: the first mean is subtracted from blue.
+        """
         mean = torch.tensor(self.mean, device=frames.device).view(3, 1, 1)
         std = torch.tensor(self.std, device=frames.device).view(3, 1, 1)
-        return frames.float().div_(255).sub_(mean).div_(std)
+        ordered = frames.flip(1) if self.channels == "bgr" else frames
+        return ordered.float().div_(255).sub_(mean).div_(std)
+
+
+def channels_of(text: str) -> Channels:
+    """The order of colors in the canonical text of a preprocessing."""
+    return "bgr" if '"channels":"bgr"' in text else "rgb"
 
 
 def _triple(values: Any) -> tuple[float, float, float]:

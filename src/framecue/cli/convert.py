@@ -39,6 +39,13 @@ def efficient_prompt(
     sampling: Annotated[
         str, typer.Option(help="Frames its features were of: all, fps:NUMBER or uniform:COUNT; all in their program.")
     ] = "all",
+    bgr: Annotated[
+        bool | None,
+        typer.Option(
+            help="Whether its features are of frames with red and blue swapped, as their feat/visfeat.py makes them.",
+            show_default="no",
+        ),
+    ] = None,
     class_names: Annotated[
         Path | None, typer.Option(help="File of names: one a line, CSV or JSON; else give --labels when classifying.")
     ] = None,
@@ -69,10 +76,11 @@ def efficient_prompt(
         "temporal": temporal,
         "num_frames": num_frames,
         "num_views": views,
+        "bgr": bgr,
     }
     flags = settle_flags(checkpoint, asked, read.told)
     names = list(read_class_list(class_names).names) if class_names is not None else []
-    frozen = load_backbone(backbone, device="cpu")
+    frozen = load_backbone(backbone, device="cpu", channels="bgr" if flags.bgr else "rgb")
     model, config = convert_checkpoint(read, frozen, flags, temperature=temperature)
     if names:
         model.slots(names)  # refuses a name that does not fit beside the prompt vectors

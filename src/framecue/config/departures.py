@@ -2,7 +2,7 @@
 
 Their program is github.com/ju-chen/Efficient-Prompt at commit 1f69a18: feat/visfeat.py extracts features, src/ trains
 and evaluates recognition on them. Nothing was released for localization and retrieval, so that only what these share
-with recognition can be compared: precision, prompts, temporal module, similarity.
+with recognition can be compared: features, prompts, temporal module, similarity.
 
 A choice that their program has a flag for (prompt vectors, layers, heads, learning rate, batch size, steps, number of
 views) is no departure. docs/results.md lists what no switch removes.
@@ -67,7 +67,7 @@ def departures(
         num_train, num_val: training and validation videos; None = not known yet, and then as the config says.
         own_val: whether the source has a validation part of its own.
     """
-    found = [*_precision(config, on_gpu), *_prompts(config)]
+    found = [*_features(config, on_gpu), *_prompts(config)]
     if config.task == "recognition":
         found += [*_frames(config), *_parts(config, num_train, num_val, own_val)]
     sections = ("model", "train", "blend") if config.task == "recognition" else ("model",)
@@ -92,7 +92,7 @@ def departures_json(found: Sequence[Departure]) -> list[dict[str, str]]:
     return [item._asdict() for item in found]
 
 
-def _precision(config: RunConfig, on_gpu: bool) -> Iterator[Departure]:
+def _features(config: RunConfig, on_gpu: bool) -> Iterator[Departure]:
     default = "bf16" if on_gpu else "fp32"
     if (text := config.train.precision or default) != "fp32":
         yield Departure(
@@ -109,6 +109,14 @@ def _precision(config: RunConfig, on_gpu: bool) -> Iterator[Departure]:
             "fp16",
             "bf16 cannot overflow, and runs on every device; fp32 holds whatever fp16 does",
             f"backbone.precision={'fp16' if on_gpu else 'fp32'}",
+        )
+    if config.backbone.channels != "bgr":
+        yield Departure(
+            "order of colors",
+            "RGB",
+            "BGR, as OpenCV hands frames over; whether their released features were made so is not known",
+            "every CLIP was trained on RGB",
+            "backbone.channels=bgr",
         )
     if config.features.dtype != "float32":
         yield Departure(

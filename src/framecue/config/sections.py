@@ -104,6 +104,8 @@ class BackboneConfig(Section):
     """Hub id, local folder or checkpoint file; "tiny" is the built-in one."""
     precision: Precision | None = None
     """Arithmetic of the image tower; null = fp32 on CPU, bf16 on GPU."""
+    channels: Literal["rgb", "bgr"] = "rgb"
+    """Order of colors that the image tower gets; every checkpoint wants rgb, the authors' extraction gives bgr."""
     device: str = Field(default="auto", min_length=1)
     """auto, cpu, cuda, cuda:1, mps; auto takes a GPU where there is one."""
 

@@ -27,6 +27,7 @@ class TrainingFlags:
         heads: of the temporal module, their `--tfm_heads`.
         normalize: their `--featnorm`; False compares by the raw dot product, without temperature.
         num_views: their `--valEnsemble`.
+        bgr: whether the features are of frames with red and blue swapped, as their feat/visfeat.py makes them.
         temporal, layers, num_frames: their `--temporal`, `--tfm_layers`, `--numFrames`; None = as the tensors tell.
         sources: who says so, by field; a field without one was assumed.
     """
@@ -36,6 +37,7 @@ class TrainingFlags:
     heads: int = 8
     normalize: bool = True
     num_views: int = 5
+    bgr: bool = False
     temporal: bool | None = None
     layers: int | None = None
     num_frames: int | None = None
@@ -80,7 +82,7 @@ def _spell(name: str, value: int) -> str:
 
 
 class Flag(NamedTuple):
-    """One of their flags: its name in their program, ours, and the least number that means something."""
+    """One of their flags: its name in their program ("" = none), ours, and the least number that tells anything."""
 
     theirs: str
     option: str
@@ -93,6 +95,7 @@ FLAGS = {
     "heads": Flag("tfm_heads", "--heads", 1),
     "normalize": Flag("featnorm", "--normalize"),
     "num_views": Flag("valEnsemble", "--views", 1),
+    "bgr": Flag("", "--bgr"),
     "temporal": Flag("temporal", "--temporal"),
     "layers": Flag("tfm_layers", "--tfm_layers"),
     "num_frames": Flag("numFrames", "--num-frames", 1),
@@ -146,9 +149,8 @@ def settle_flags(path: Path, asked: Mapping[str, int | None], told: Mapping[str,
             )
         values[name] = value
         sources.setdefault(name, GIVEN)
-    for name in ("normalize", "temporal"):
-        if name in values:
-            values[name] = bool(values[name])
+    for name in {"normalize", "temporal"} & values.keys():
+        values[name] = bool(values[name])
     return TrainingFlags(**values, sources=sources)
 
 

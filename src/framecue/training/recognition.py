@@ -60,7 +60,11 @@ def load_run_backbone(config: RunConfig) -> Backbone:
     """The frozen backbone of a run, its text tower in the precision of training."""
     wanted = config.backbone
     return load_backbone(
-        wanted.id, device=wanted.device, precision=wanted.precision, text_precision=config.train.precision
+        wanted.id,
+        device=wanted.device,
+        precision=wanted.precision,
+        text_precision=config.train.precision,
+        channels=wanted.channels,
     )
 
 
