@@ -56,6 +56,19 @@ def test_other_preprocessing_is_refused(saved, tiny_backbone):
         load_adapter(saved[1], tiny_backbone)
 
 
+def test_other_cleaning_of_texts_is_refused(saved, tiny_backbone):
+    """The same weights would read "Push_Up!" as other tokens than in training."""
+    card = json.loads((saved[1] / CARD).read_text())
+    assert card["text_cleaning"] == "openai-clip"
+    (saved[1] / CARD).write_text(json.dumps(card | {"text_cleaning": "as-written"}))
+    with pytest.raises(MakerMismatchError, match=r"texts cleaned by as-written, backbone tiny cleans them by openai"):
+        load_adapter(saved[1], tiny_backbone)
+    del card["text_cleaning"]
+    (saved[1] / CARD).write_text(json.dumps(card))
+    with pytest.raises(AdapterError, match=r"adapter\.json is not valid at text_cleaning"):
+        read_card(saved[1])
+
+
 def test_not_an_adapter(tmp_path):
     with pytest.raises(
         AdapterError, match=r"adapter\.json and adapter\.safetensors must be there, found no such folder"

@@ -10,7 +10,7 @@ from framecue.search import Binding, VideoVectors
 from framecue.types import IndexedVideo, Maker, MetadataValue
 
 DIM = 16
-BINDING = Binding(Maker("tiny", "a1" * 32, "{}", "fps:8"), "", "", "4s/2s", DIM)
+BINDING = Binding(Maker("tiny", "a1" * 32, "{}", "fps:8"), "openai-clip", "", "", "4s/2s", DIM)
 
 
 def unit(rng: np.random.Generator, *shape: int) -> np.ndarray:

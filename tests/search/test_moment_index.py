@@ -278,12 +278,24 @@ def test_an_unknown_video_is_said_so(index: MomentIndex) -> None:
 def test_an_index_of_another_model_is_refused(index: MomentIndex) -> None:
     assert MomentIndex.open(index.path, binding=replace(BINDING, adapter_id="named otherwise")).binding == BINDING
     other = replace(
-        BINDING, adapter_id="mine", adapter_hash="ff" * 32, windows="2s/1s", maker=Maker("b", "c", "{}", "all")
+        BINDING,
+        text_cleaning="as-written",
+        adapter_id="mine",
+        adapter_hash="ff" * 32,
+        windows="2s/1s",
+        maker=Maker("b", "c", "{}", "all"),
     )
     with pytest.raises(MakerMismatchError) as error:
         MomentIndex.open(index.path, binding=other)
     message = one_line(error)
-    for part in ("weights_hash", "sampling", "adapter_hash", "windows is '4s/2s' there, '2s/1s' here", "another index"):
+    for part in (
+        "weights_hash",
+        "sampling",
+        "text_cleaning",
+        "adapter_hash",
+        "windows is '4s/2s' there, '2s/1s' here",
+        "another index",
+    ):
         assert part in message
     assert "preprocessing" not in message
 

@@ -17,7 +17,7 @@ from framecue.types import IndexedVideo, Maker
 
 @pytest.fixture
 def index(tmp_path, tiny_backbone):
-    binding = Binding(Maker("tiny", "a1" * 32, "{}", "fps:4"), "", "", "4s/2s", tiny_backbone.embed_dim)
+    binding = Binding(Maker("tiny", "a1" * 32, "{}", "fps:4"), "openai-clip", "", "", "4s/2s", tiny_backbone.embed_dim)
     return MomentIndex.create(tmp_path / "index", binding)
 
 

@@ -17,7 +17,7 @@ from framecue.tasks.searching import NEARLY_AS_GOOD, Span, find_moments, merge_h
 from framecue.types import IndexedVideo, Maker
 
 DIM = 8
-BINDING = Binding(Maker("tiny", "a1" * 32, "{}", "fps:4"), "", "", "4s/2s", DIM)
+BINDING = Binding(Maker("tiny", "a1" * 32, "{}", "fps:4"), "openai-clip", "", "", "4s/2s", DIM)
 RULE = MatchRule(slope=10.0, center=0.5)
 
 windows = st.lists(

@@ -6,15 +6,17 @@ import signal
 import subprocess
 import sys
 import textwrap
+from copy import copy
 
 import pytest
 import torch
 from torch import nn
 
-from framecue.config import TrainConfig
+from framecue.config import TrainConfig, build_config
 from framecue.errors import CheckpointError
 from framecue.training.log import read_log
-from framecue.training.loop import STATE, train
+from framecue.training.loop import STATE, differences, train
+from framecue.training.recognition import deciding
 
 
 class Regression:
@@ -199,6 +201,16 @@ def test_another_run_is_refused_with_the_keys_that_differ(tmp_path, now, said):
     run(tmp_path)
     with pytest.raises(CheckpointError, match=said):
         train(Regression(), CONFIG, tmp_path, fingerprint=SAME | now)
+
+
+def test_what_cleans_the_texts_decides_a_run(tiny_backbone):
+    """A resumed run whose names would be read as other tokens is another run."""
+    config = build_config({"out": "run", "data": {"source": "clips"}}, name="run.yaml")
+    other = copy(tiny_backbone)
+    other.text_cleaning = "as-written"
+    assert differences(deciding(config, tiny_backbone), deciding(config, other)) == [
+        "backbone.text_cleaning was openai-clip, is as-written"
+    ]
 
 
 def test_a_state_of_another_version_is_refused(tmp_path):

@@ -29,6 +29,7 @@ def make_binding(
     """
     return Binding(
         maker=make_maker(predictor.backbone, make_encoder(predictor, settings, sampling=sampling).sampling),
+        text_cleaning=predictor.backbone.text_cleaning,
         adapter_id=Path(settings.adapter).name,
         adapter_hash="" if adapter is None else hash_adapter(adapter, read_card(adapter)),
         windows=settings.windows,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from framecue.backbone.preprocess import Preprocessing
 from framecue.backbone.text_tower import TextEmbeddings, TextPath, TextTower
-from framecue.backbone.tokenize import TokenizedText, tokenize
+from framecue.backbone.tokenize import TokenizedText, choose_cleaning, tokenize
 from framecue.errors import PromptTooLongError
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -46,6 +46,7 @@ class Backbone:
         self.name = name
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
+        self.text_cleaning = choose_cleaning(model.config.model_type, tokenizer)
         self.preprocessing = preprocessing
         self.precision = precision
         self.text_precision = text_precision or precision
@@ -65,6 +66,11 @@ class Backbone:
     def on_gpu(self) -> bool:
         """Whether both towers run on a CUDA device."""
         return self.device.type == "cuda"
+
+    @property
+    def fingerprint(self) -> list[str]:
+        """What decides its embeddings: the weights, the arithmetic of each tower, and what cleans its texts."""
+        return [self.weights_hash, self.precision, self.text_precision, self.text_cleaning]
 
     @property
     def image_size(self) -> int:
@@ -95,8 +101,8 @@ class Backbone:
         return self.encode_images(self.preprocessing.normalize(frames.to(self.device)))
 
     def tokenize(self, texts: Sequence[str]) -> TokenizedText:
-        """Token ids with EOS positions, of any length."""
-        return tokenize(self.tokenizer, texts)
+        """Token ids with EOS positions, of any length, of the texts as `text_cleaning` leaves them."""
+        return tokenize(self.tokenizer, texts, self.text_cleaning)
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str], *, path: TextPath = "shared") -> Tensor:

@@ -39,6 +39,7 @@ class AdapterCard(BaseModel):
         task: what it was trained for.
         backbone: id that `load_backbone` takes; `backbone_hash`: of its weights.
         preprocessing: canonical JSON of the backbone's preprocessing.
+        text_cleaning: name of what the backbone does to a text before its tokenizer.
         sampling: which frames the stored features came from.
         num_views: evaluation windows whose scores are averaged.
         model: prompt layout, temporal module, temperature.
@@ -62,6 +63,7 @@ class AdapterCard(BaseModel):
     backbone: str
     backbone_hash: str
     preprocessing: str
+    text_cleaning: str
     sampling: SamplingText
     num_views: PositiveInt = 5
     model: ModelConfig
@@ -159,7 +161,7 @@ def load_whole_adapter(
 
     Raises:
         AdapterError: tensors missing, damaged, not finite, or of other shapes than the card says.
-        MakerMismatchError: the adapter was trained on another backbone or preprocessing.
+        MakerMismatchError: the adapter was trained on another backbone, preprocessing or text cleaning.
     """
     folder = Path(folder)
     card = card or read_card(folder)
@@ -172,6 +174,11 @@ def load_whole_adapter(
         raise MakerMismatchError(
             f"Adapter {folder} was trained with preprocessing {card.preprocessing}, backbone {backbone.name} has "
             f"{backbone.preprocessing.text}; use the checkpoint's own preprocessor_config.json."
+        )
+    if card.text_cleaning != backbone.text_cleaning:
+        raise MakerMismatchError(
+            f"Adapter {folder} was trained on texts cleaned by {card.text_cleaning}, backbone {backbone.name} cleans "
+            f"them by {backbone.text_cleaning}; use the checkpoint's own tokenizer, or train the adapter again."
         )
     handcrafted = Handcrafted(backbone, card.templates, card.descriptions) if card.templates else None
     frozen_names = card.localization is not None and not card.localization.trains_classifier
@@ -207,6 +214,7 @@ def make_card(
         backbone=backbone_id,
         backbone_hash=backbone.weights_hash,
         preprocessing=backbone.preprocessing.text,
+        text_cleaning=backbone.text_cleaning,
         sampling=sampling,
         model=model,
         class_names=tuple(class_names),

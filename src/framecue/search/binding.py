@@ -10,10 +10,11 @@ from framecue.types import Maker
 
 @dataclass(frozen=True)
 class Binding:
-    """Everything that decides the vectors of an index.
+    """Everything that decides the vectors of an index, and those that it is asked with.
 
     Attributes:
         maker: of the frame features that the windows pool.
+        text_cleaning: what the backbone does to a query before its tokenizer.
         adapter_id: name of the adapter, for people; "" where the frozen backbone alone made the vectors.
         adapter_hash: of the adapter's tensors; "" without one.
         windows: length and hop of a window as text, for example "4s/2s".
@@ -21,6 +22,7 @@ class Binding:
     """
 
     maker: Maker
+    text_cleaning: str
     adapter_id: str
     adapter_hash: str
     windows: str
@@ -28,7 +30,7 @@ class Binding:
 
     def difference(self, other: "Binding") -> list[str]:
         """Names of the deciding fields that differ (`backbone` and `adapter_id` are for people and do not decide)."""
-        deciding = ("adapter_hash", "windows", "embed_dim")
+        deciding = ("text_cleaning", "adapter_hash", "windows", "embed_dim")
         return self.maker.difference(other.maker) + [
             name for name in deciding if getattr(self, name) != getattr(other, name)
         ]

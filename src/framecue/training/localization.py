@@ -178,9 +178,8 @@ def _fit(
         return {"average_map": average_map(data.val, found, wanted.tious).average}
 
     task = LocalizationTask(model, data.train, measure if len(data.val.targets) else None, config)
-    state = train(
-        task, config.train, config.out, fingerprint=_fingerprint(config, data, outside, texts), progress=progress.step
-    )
+    fingerprint = _fingerprint(config, backbone, data, outside, texts)
+    state = train(task, config.train, config.out, fingerprint=fingerprint, progress=progress.step)
     model.eval()
     blend = choose_blend(
         model.classifier,
@@ -359,7 +358,7 @@ def _card(
 
 
 def _fingerprint(
-    config: RunConfig, data: LocalizationData, outside: Outside, texts: Handcrafted | None
+    config: RunConfig, backbone: Backbone, data: LocalizationData, outside: Outside, texts: Handcrafted | None
 ) -> dict[str, Any]:
     """What decides the trained weights: the config's deciding sections, the training and validation videos, the
     proposals that the latter are measured with, and the frozen texts where the model holds any."""
@@ -370,7 +369,7 @@ def _fingerprint(
         ]
         for part in (data.train, data.val)
     )
-    found = deciding(config, train=train, val=val)
+    found = deciding(config, backbone, train=train, val=val)
     found["localization"] = config.localization.model_dump(
         mode="json", exclude={"test_subset", "fusion_weights", "external_scores"}
     )

@@ -136,7 +136,7 @@ def _fingerprint(trial: LocalizationTrial, stored: StoredFeatures, backbone: Bac
     deciding["localization"] |= {"blocked": None, "proposals": None, "external_scores": None}
     deciding["files"] = {name: path and file_hashes(path) for name, path in files.items()}
     deciding["features"] = [config.features.sampling, config.features.dtype]
-    deciding["backbone"] = [backbone.weights_hash, backbone.precision, backbone.text_precision]
+    deciding["backbone"] = backbone.fingerprint
     deciding["names"] = [parts.class_names, parts.novel_names]
     deciding["torch"] = torch.__version__
     for name, part in (("train", parts.train), ("val", parts.val), ("test", parts.test), ("novel", parts.novel)):

@@ -259,13 +259,14 @@ def settled(config: RunConfig, backbone: Backbone) -> RunConfig:
     return config.model_copy(update={"out": config.out.absolute(), **sections})
 
 
-def deciding(config: RunConfig, **videos: Sequence[str]) -> dict[str, Any]:
+def deciding(config: RunConfig, backbone: Backbone, **videos: Sequence[str]) -> dict[str, Any]:
     """What decides the weights of a step in every task, as plain data; the number of steps does not.
 
     Args:
         videos: of each part that is looked at in training, a line for each video.
     """
     found = config.model_dump(mode="json", include={"task", "seed", "model", "backbone", "data"})
+    found["backbone"]["text_cleaning"] = backbone.text_cleaning
     found["features"] = {"sampling": config.features.sampling, "dtype": config.features.dtype}
     found["train"] = config.train.model_dump(mode="json", exclude={"iterations", "save_every", "log_every"})
     found["videos"] = {part: content_mark(lines) for part, lines in videos.items()}
@@ -278,7 +279,7 @@ def _fingerprint(config: RunConfig, data: RecognitionData, handcrafted: Handcraf
         [f"{content} {target}" for content, target in zip(part.hashes, part.targets, strict=True)]
         for part in (data.train, data.val)
     )
-    found = deciding(config, train=train, val=val)
+    found = deciding(config, handcrafted.backbone, train=train, val=val)
     # Validation averages the views, and so chooses the weights by them.
     found["evaluate"] = config.evaluate.model_dump(include={"views", "random_views"})
     if needs_handcrafted(config):

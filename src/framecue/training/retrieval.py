@@ -100,7 +100,9 @@ def _fit(config: RunConfig, data: RetrievalData, backbone: Backbone, *, progress
     start = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     progress.note(_describe(config, data, num_trainable(model)))
     task = RetrievalTask(model, data.train, data.val, config)
-    state = train(task, config.train, config.out, fingerprint=_fingerprint(config, data), progress=progress.step)
+    state = train(
+        task, config.train, config.out, fingerprint=_fingerprint(config, backbone, data), progress=progress.step
+    )
     model.eval()
     blend = choose_weights(
         model,
@@ -139,9 +141,9 @@ def _card(config: RunConfig, fitted: RetrievalFit, results: dict[str, Any]) -> A
     )
 
 
-def _fingerprint(config: RunConfig, data: RetrievalData) -> dict[str, Any]:
+def _fingerprint(config: RunConfig, backbone: Backbone, data: RetrievalData) -> dict[str, Any]:
     """What decides the trained weights: the config's deciding sections, and the training and validation videos."""
-    found = deciding(config, train=_content(data.train), val=_content(data.val))
+    found = deciding(config, backbone, train=_content(data.train), val=_content(data.val))
     found["retrieval"] = config.retrieval.model_dump(mode="json")
     found["evaluate"] = config.evaluate.model_dump(include={"views", "random_views"})
     return found

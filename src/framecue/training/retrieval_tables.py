@@ -200,7 +200,7 @@ def _run(config: RunConfig, row: str, folder: Path, backbone: Backbone, report: 
         rate = state.num_frames / max(state.elapsed_seconds, 1e-9)
         report("extract features", state.videos_done, state.num_videos, f"{rate:.0f} frames/s")
 
-    deciding = json.dumps([config.model_dump(mode="json", exclude={"out"}), backbone.weights_hash], sort_keys=True)
+    deciding = json.dumps([config.model_dump(mode="json", exclude={"out"}), backbone.fingerprint], sort_keys=True)
     mark = hashlib.sha256(deciding.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     config = config.model_copy(update={"out": folder / f"{row}-seed{config.seed}-{mark}"})
     run = train_retrieval(config, progress=RunProgress(step=show, extraction=extraction), backbone=backbone)

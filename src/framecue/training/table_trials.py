@@ -264,7 +264,7 @@ def _fingerprint(job: TableJob, method: str, protocol: Protocol, trial: Trial, c
             ]
             for part, records in parts.items()
         },
-        "backbone": [job.backbone.weights_hash, job.backbone.precision, job.backbone.text_precision],
+        "backbone": job.backbone.fingerprint,
         "features": [job.config.features.sampling, job.config.features.dtype],
         "frozen": [job.handcrafted.templates, job.handcrafted.descriptions],
         "evaluate": [job.config.evaluate.views, job.config.evaluate.random_views, job.config.model.num_frames],
