@@ -24,7 +24,7 @@ from framecue.metrics.segment_table import SegmentTable
 
 
 def make_tables(videos: int, per_video: int, classes: int) -> tuple[SegmentTable, SegmentTable]:
-    """Ground truth of 1 to 2 segments per video, and predictions; few scores are equal, they are better near the truth."""
+    """Ground truth of 1 to 2 segments per video, and predictions; few scores tie, better near the truth."""
     draw = np.random.default_rng(0)
     truth_video = np.repeat(np.arange(videos), draw.integers(1, 3, videos))
     start = draw.uniform(0, 100, len(truth_video))

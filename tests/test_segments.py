@@ -45,10 +45,18 @@ def test_soft_nms_lowers_what_overlaps_a_better_one_and_leaves_the_rest() -> Non
     assert len(soft_nms(np.zeros((0, 2)), np.zeros(0), sigma=0.5)[0]) == 0
 
 
+def test_soft_nms_takes_the_first_of_equal_scores() -> None:
+    segments = np.array([[40.0, 50.0], [0.0, 10.0], [20.0, 30.0], [0.0, 10.0]])
+    kept, scores = soft_nms(segments, np.full(4, 0.5), sigma=0.5)
+    assert kept.tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(scores, [0.5, 0.5, 0.5, 0.5 * np.exp(-2)])
+
+
 def test_soft_nms_does_not_depend_on_how_the_overlaps_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     start = rng.uniform(0, 50, 300)
-    segments, scores = np.stack([start, start + rng.uniform(0.1, 20, 300)], axis=1), rng.uniform(0, 1, 300)
+    segments = np.stack([start, start + rng.uniform(0.1, 20, 300)], axis=1)
+    scores = rng.integers(1, 20, 300) / 20  # many are equal
     at_once = soft_nms(segments, scores, sigma=0.5, min_score=0.01, max_segments=200)
     monkeypatch.setattr(framecue.segments, "_MATRIX_SEGMENTS", 10)
     row_by_row = soft_nms(segments, scores, sigma=0.5, min_score=0.01, max_segments=200)

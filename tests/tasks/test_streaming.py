@@ -1,8 +1,11 @@
 """Windows over a stream: however it is cut into chunks, the same answer; and what is held stays small."""
 
+import json
+
 import numpy as np
 import pytest
 
+from framecue.datasets.localization import submission
 from framecue.segments import frame_edges
 from framecue.tasks.streaming import (
     CurveRecorder,
@@ -143,6 +146,17 @@ def test_suppression_is_within_a_label():
     pool.add(WindowAnswer(segments, scores, np.zeros((40, 2), np.float32)), whole_window(40))
     found = pool.finish(["a", "b"])
     assert [(s.label, s.start_seconds) for s in found] == [("a", 0.0), ("b", 0.5), ("a", 20.0)]
+
+
+def test_what_ties_in_a_submission_ties_in_the_list():
+    """The third is lowered by one part in 1e10 for touching the first: less than a file's nine digits show."""
+    segments = np.array([[0.0, 100.0], [200.0, 210.0], [100.0 - 1e-3, 200.0]])
+    pool = SegmentPool(GatherSettings(sigma=0.5))
+    scores = np.array([[0.9], [0.7], [0.7]], np.float32)
+    pool.add(WindowAnswer(segments, scores, np.zeros((300, 1), np.float32)), whole_window(300))
+    found = pool.finish(["a"])
+    written = [entry["score"] for entry in json.loads(submission({"v": found}))["results"]["v"]]
+    assert len(set(written)) == len({segment.score for segment in found}) == 2
 
 
 def test_curves_keep_their_mean_and_their_bounds():

@@ -261,9 +261,14 @@ class SegmentPool:
             self._keep(np.sort(np.argsort(-self._scores, kind="stable")[: self._settings.pool_size]))
 
     def finish(self, labels: Sequence[str]) -> list[ScoredSegment]:
-        """The segments after soft-NMS within each label, best first."""
+        """The segments after soft-NMS within each label, best first.
+
+        Scores are rounded to float32, which a submission keeps apart: what ties in the file ties here, and a run
+        measures what the official evaluator measures on its file.
+        """
         if self._settings.sigma is not None:
             self._suppress(self._settings.sigma)
+        self._scores = self._scores.astype(np.float32).astype(np.float64)
         best = np.argsort(-self._scores, kind="stable")[: self._settings.max_segments]
         return [
             ScoredSegment(start, end, labels[label], score)
