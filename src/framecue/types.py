@@ -137,11 +137,16 @@ class Classification:
 
 @dataclass(frozen=True)
 class Segment:
-    """A labelled `[start_seconds, end_seconds)` part of a video."""
+    """A labelled `[start_seconds, end_seconds)` part of a video.
+
+    Attributes:
+        origin: where it was read, for error messages; it tells no segment from another.
+    """
 
     start_seconds: float
     end_seconds: float
     label: str
+    origin: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -117,14 +117,17 @@ def test_features_of_another_stream_do_not_mix() -> None:
     assert "decoding" in refused.stderr
 
 
-def test_a_part_that_shows_nothing_is_refused_by_line() -> None:
+def test_a_part_that_shows_nothing_is_left_out_by_line() -> None:
     for name in ("a", "b"):
         write(Path(f"{name}.ts"), (40 if name == "a" else 120,), start_seconds=500)
     Path("parts.csv").write_text(
         "path,label,start_seconds,end_seconds\na.ts,one,1,3\nb.ts,two,1,3\nb.ts,two,501,503\n", encoding="utf-8"
     )
-    Path("run.yaml").write_text("backbone: {id: tiny}\ndata: {source: parts.csv}\nout: run\n", encoding="utf-8")
+    options = "train: {iterations: 1}\nevaluate: {baselines: []}\n"
+    Path("run.yaml").write_text(
+        f"backbone: {{id: tiny}}\ndata: {{source: parts.csv}}\nout: run\n{options}", encoding="utf-8"
+    )
     result = CliRunner().invoke(app, ["train", "recognition", "--config", "run.yaml"])
-    assert result.exit_code == 1
-    assert "parts.csv:4: no frame of" in result.stderr
-    assert "is shown from 501 s to 503 s; the video lasts 4.00 s" in result.stderr
+    assert result.exit_code == 3, result.output
+    assert "b.ts: left out, " in result.stderr
+    assert "parts.csv:4: 501 to 503 s, but the video lasts 4 s; are these frame numbers, or times of" in result.stderr

@@ -143,8 +143,10 @@ def test_broken_empty_and_wrongly_timed_videos(tmp_path):
     assert broken.startswith(f"{path}:2: {tmp_path}/bad.mp4: FFmpeg says 'invalid data found")
     assert empty == f"{path}:3: {tmp_path}/empty.mp4: the file is empty; fetch it again or leave it out."
     assert texts(report, "times") == [
-        f"{path}:5: 0 s to 9 s is asked for, but {tmp_path}/good.mp4 lasts 1.00 s.",
-        f"{path}:6: 7 s to its end is asked for, but {tmp_path}/good.mp4 lasts 1.00 s.",
+        f"{path}:5: 0 to 9 s, but the video lasts 1 s; if these are frame numbers, divide by the frame rate of 8: "
+        f"0 to 1.125 s ({tmp_path}/good.mp4).",
+        f"{path}:6: 7 to its end, but the video lasts 1 s; if these are frame numbers, divide by the frame rate of 8: "
+        f"0.875 s ({tmp_path}/good.mp4).",
     ]
     assert report.usable == {"all": {"run": 4}}
     assert check(path).num_to_fix == 0  # nothing of this is seen without opening files

@@ -240,7 +240,8 @@ def test_segments_out_of_their_video_are_kept_and_counted_or_clipped(tmp_path):
     clipped = read_ground_truth(path, clip=True)
     assert times(clipped) == [(0, 3), (8, 10), (4, 5)]
     assert clipped.notes == (
-        f"{path}: 1 segment lies beyond the video: left out (a, 11 to 12 s of 10 s).",
+        f"{path}: 1 segment lies beyond the video: left out (video 'a', segment 3: 11 to 12 s, but the video lasts "
+        "10 s; are these frame numbers, or times of another clock?).",
         f"{path}: 2 segments were clipped to their videos (first: a, -2 to 3 s of 10 s).",
     )
 

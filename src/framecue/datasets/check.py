@@ -13,6 +13,7 @@ from framecue.datasets.files_check import FileFacts, find_copies, inspect_files
 from framecue.datasets.findings import KINDS, DataReport, Problem
 from framecue.datasets.formats import Source, find_source, read_source
 from framecue.datasets.naming import NAME_NUMBERS, class_key, find_class, name_notes
+from framecue.datasets.part_times import TOLERANCE_SECONDS, TimedPart
 from framecue.datasets.presence import NearNames, real_paths
 from framecue.datasets.records import part_faults
 from framecue.datasets.splits import hmdb_group, ucf_group
@@ -24,7 +25,6 @@ Counts = Mapping[str, Mapping[str, int]]
 
 FEW_VIDEOS = 5
 """A class with fewer training videos than this is noted: the fewest that the paper trains on."""
-_TOLERANCE_SECONDS = 0.5
 _KINETICS_NAME = re.compile(r"(?P<group>.{11})_\d{6}_\d{6}")
 
 
@@ -156,14 +156,9 @@ def _file_problems(records: Sequence[Record], facts: Mapping[Path, FileFacts]) -
                 found.append(Problem(kind, f"{_where(record)}{record.path}: {fact.reason}"))
             continue
         start, end, duration = record.start_seconds or 0.0, record.end_seconds, fact.duration_seconds
-        if start >= duration or (end is not None and end > duration + _TOLERANCE_SECONDS):
-            until = "its end" if end is None else f"{end:g} s"
-            found.append(
-                Problem(
-                    "times",
-                    f"{record.origin}: {start:g} s to {until} is asked for, but {record.path} lasts {duration:.2f} s.",
-                )
-            )
+        if start >= duration or (end is not None and end > duration + TOLERANCE_SECONDS):
+            part = TimedPart(record.origin, start, end, duration, record.path)
+            found.append(Problem("times", f"{part.told()} ({record.path})."))
     return found
 
 

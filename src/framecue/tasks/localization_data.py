@@ -1,6 +1,6 @@
 """From a run config to annotated videos with stored features, by use; what was left out is listed, always."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 from framecue.backbone import Backbone
 from framecue.config import RunConfig
 from framecue.datasets.localization import GroundTruth, check_span, match_files, read_ground_truth
-from framecue.datasets.naming import find_class, shorten
+from framecue.datasets.naming import NAME_NUMBERS, find_class, name_notes, shorten
+from framecue.datasets.part_times import TimedPart, refuse_most_outside
 from framecue.datasets.presence import real_paths
 from framecue.datasets.splits import Unit, draw_part, drawn_note, small_part_notes
 from framecue.datasets.untrimmed_set import UntrimmedSet
@@ -94,7 +95,8 @@ def read_localization_source(config: RunConfig) -> LocalizationSource:
     """The annotated videos of a run's subsets.
 
     Raises:
-        DatasetError: the ground truth or the folder of videos cannot be used, or two subsets hold the same video.
+        DatasetError: the ground truth or the folder of videos cannot be used, most segments lie outside their videos,
+            or two subsets hold the same video.
     """
     wanted, source = config.localization, ground_truth_path(config)
     named = [wanted.train_subset, *filter(None, (wanted.val_subset, wanted.test_subset))]
@@ -103,7 +105,12 @@ def read_localization_source(config: RunConfig) -> LocalizationSource:
     _refuse_shared(truths, source)
     files = {name: match_files(truth.videos, config.data.source) for name, truth in truths.items()}
     skipped = [item for _, absent in files.values() for item in absent]
-    _require_files(config, skipped, [video for videos, _ in files.values() for video in videos])
+    matched = [video for videos, _ in files.values() for video in videos]
+    _require_files(config, skipped, matched)
+    paths = {video.video_id: video.path for video in matched}
+    outside = [part._replace(path=paths.get(name)) for truth in truths.values() for name, part in truth.outside]
+    num_cut = len(truths[wanted.train_subset].outside)  # these were left out already
+    refuse_most_outside(outside, num_cut + sum(truth.num_segments for truth in truths.values()), "segments")
     videos = {name: list(found) for name, (found, _) in files.items()}
     real = real_paths(video.path for part in videos.values() for video in part if video.path is not None)
     videos, repeated = _once_each(videos, real)
@@ -163,8 +170,8 @@ def part_localization(
         unread = len(source.videos[wanted.train_subset]) - len(files[wanted.train_subset])
         absent += f" ({unread} of its videos cannot be read)" if unread else ""
         raise DatasetError(
-            f"{ground_truth_path(config)}: no segment of '{wanted.train_subset}' is left to train on{absent}; check "
-            "localization.train_subset, data.classes and data.held_out."
+            f"{ground_truth_path(config)}: no segment of '{wanted.train_subset}' is left to train on{absent}"
+            f"{_why_none_is_left(config, source)}"
         )
     measured = set(class_names)
     kept = [video for video in val if all(segment.label in measured for segment in video.segments)]
@@ -185,8 +192,26 @@ def part_localization(
         novel_names=tuple(novel_names),
         skipped=source.skipped,
         notes=notes,
-        parting=[*parting, *small_part_notes(val=len(kept), test=len(tested))],
+        parting=[
+            *parting,
+            *small_part_notes(val=len(kept), test=len(tested)),
+            *name_notes((*class_names, *novel_names), NAME_NUMBERS),
+        ],
     )
+
+
+def _why_none_is_left(config: RunConfig, source: LocalizationSource) -> str:
+    """What reading left out, which mostly is the reason; else what may be asked for wrongly."""
+    left_out = _left_out(source.notes, ground_truth_path(config))
+    if not left_out:
+        return "; check localization.train_subset, data.classes and data.held_out."
+    asked = config.data.classes is not None or config.data.held_out
+    return f": {'; '.join(left_out)}.{' Check data.classes and data.held_out too.' if asked else ''}"
+
+
+def _left_out(notes: Iterable[str], path: Path) -> list[str]:
+    """The notes of what was left out, without the path and the stop."""
+    return [note.removeprefix(f"{path}: ").rstrip(".") for note in notes if "left out" in note]
 
 
 def prepare_localization(
@@ -224,8 +249,9 @@ def prepare_localization(
     )
     lost = sorted(set(listed) - {segment.label for video in data.train.videos for segment in video.segments})
     if lost:
+        reason = "".join(f"; {note}" for note in _left_out(data.notes, ground_truth_path(config))[:1])
         raise DatasetError(
-            f"No usable training video is left of {shorten(lost, 3)}; {len(data.skipped)} were skipped. "
+            f"No usable training video is left of {shorten(lost, 3)}; {len(data.skipped)} were skipped{reason}. "
             "Replace the files or leave the classes out (data.classes)."
         )
     return data
@@ -289,6 +315,7 @@ def _read(config: RunConfig, source: Path, subset: str, *, clip: bool) -> Ground
         clip=clip,
         blocked=wanted.blocked,
         thumos_test=wanted.thumos_test,
+        one_spelling=True,
     )
 
 
@@ -381,24 +408,38 @@ def _without_unseen(data: LocalizationData, rows: Sequence[int]) -> list[Annotat
         grid = data.train.grid_segments(row, data.train.features([row])[0])
         shown = (grid[:, 1] > grid[:, 0]).tolist()
         videos.append(replace(video, segments=tuple(s for s, kept in zip(video.segments, shown, strict=True) if kept)))
-        unseen += [(video.video_id, s) for s, kept in zip(video.segments, shown, strict=True) if not kept]
+        duration = data.train.features([row])[0].duration_seconds
+        unseen += [_timed(video, s, duration) for s, kept in zip(video.segments, shown, strict=True) if not kept]
     if unseen:
-        name, first = unseen[0]
+        told = unseen[0].told()
         data.notes.append(
-            f"Actions beyond the features of their training videos, left out: {len(unseen)} (first: {name}, "
-            f"{first.start_seconds:g} to {first.end_seconds:g} s)."
+            f"Actions beyond the features of their training videos, left out: {len(unseen)} (first: {told})."
         )
     return videos
 
 
 def _note_spans(data: LocalizationData) -> list[int]:
-    """Notes every video whose features do not span what was annotated; gives the training rows where they do."""
-    fitting = []
+    """Notes every video whose features do not span what was annotated; gives the training rows where they do.
+
+    Raises:
+        DatasetError: most segments lie outside their videos.
+    """
+    fitting, outside, number = [], list[TimedPart](), 0
     for part in (data.train, data.val, data.test, data.novel):
         for row, video in enumerate(part.videos):
-            line = check_span(video, part.features([row])[0].duration_seconds)
+            features = part.features([row])[0]
+            parts = [_timed(video, segment, features.duration_seconds) for segment in video.segments]
+            outside += [part for part in parts if part.start_seconds >= part.duration_seconds]
+            number += len(parts)
+            line = check_span(video, features.duration_seconds)
             if line is not None and line not in data.notes:
                 data.notes.append(line + (" It is left out of training." if part is data.train else ""))
             if line is None and part is data.train:
                 fitting.append(row)
+    refuse_most_outside(outside, number, "segments")
     return fitting
+
+
+def _timed(video: AnnotatedVideo, segment: Segment, duration_seconds: float) -> TimedPart:
+    origin = segment.origin or f"{video.origin}, {segment.label}"
+    return TimedPart(origin, segment.start_seconds, segment.end_seconds, duration_seconds, video.path)

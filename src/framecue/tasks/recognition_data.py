@@ -8,7 +8,8 @@ from framecue.backbone import Backbone
 from framecue.config import RunConfig
 from framecue.config.departures import Departure, departures
 from framecue.datasets.feature_set import FeatureCache, FeatureSet, ViewDraw
-from framecue.datasets.naming import shorten
+from framecue.datasets.naming import NAME_NUMBERS, name_notes, shorten
+from framecue.datasets.part_times import TOLERANCE_SECONDS, TimedPart, refuse_most_outside
 from framecue.datasets.records import load_data, once_each, require_trainable
 from framecue.datasets.splits import drawn_note, held_out_classes, partition, small_part_notes
 from framecue.errors import DatasetError
@@ -82,6 +83,7 @@ def part_records(config: RunConfig, records: Sequence[Record]) -> RecognitionPar
                 "name them in data.held_out to test them as novel, or add training videos."
             )
     notes = small_part_notes(val=len(parts.val), test=len(parts.test))
+    notes += name_notes((*class_names, *_names(novel)), NAME_NUMBERS)
     if parts.val and not any(record.split == "val" for record in records):
         whole = None if all(record.split is None for record in records) else "train"
         counts = {"train": len(parts.train), "val": len(parts.val)}
@@ -125,7 +127,7 @@ def prepare(
         stored.feature_set(parts.test, parts.class_names),
         stored.feature_set(parts.novel, parts.novel_names),
         skipped,
-        parts.parting,
+        [*parts.parting, *stored.notes],
     )
 
 
@@ -146,18 +148,26 @@ class StoredFeatures:
 
     Attributes:
         hashes: content hash of every readable video.
-        skipped: the others, with reasons.
+        skipped: the others, and the records of `outside`, with reasons.
         view_draw: how evaluation windows are drawn; None = evenly spread.
+        outside: records about parts of readable videos in which no frame is shown.
+        notes: a line for what was changed.
     """
 
     hashes: Mapping[Path, str]
     fetch: FeatureCache
     skipped: list[Skipped]
     view_draw: ViewDraw | None = None
+    outside: frozenset[Record] = frozenset()
+    notes: Sequence[str] = ()
+
+    def has(self, record: Record) -> bool:
+        """Whether there are features of the record's part of its video."""
+        return record.path in self.hashes and record not in self.outside
 
     def readable(self, records: Iterable[Record]) -> list[Record]:
         """Those of the records whose features are there."""
-        return [record for record in records if record.path in self.hashes]
+        return [record for record in records if self.has(record)]
 
     def feature_set(self, part: Sequence[Record], names: Sequence[str]) -> FeatureSet:
         """The readable ones of `part`."""
@@ -175,7 +185,7 @@ def stored_features(
     """Extract what is not stored yet of these videos, and give access to all of them.
 
     Raises:
-        DatasetError: a record is about a part of its video in which no frame is shown.
+        DatasetError: most records are about parts of their videos in which no frame is shown.
     """
     summary = extract(
         list(dict.fromkeys(record.path for record in records)),
@@ -189,30 +199,38 @@ def stored_features(
     store = FeatureStore.open(store_path(config), maker)
     unreadable = {skipped.path for skipped in summary.skipped}
     hashes = store.resolve([record.path for record in records if record.path not in unreadable])
-    _require_frames(records, hashes, store)
+    outside, notes = _check_times(records, hashes, store)
     changed = sorted({record.path for record in records} - unreadable - hashes.keys())
     skipped = [*summary.skipped, *(Skipped(path, "the file changed meanwhile") for path in changed)]
+    skipped += [Skipped(record.path, f"left out, {part.told()}") for record, part in outside.items()]
     draw = ViewDraw(config.train.strides, config.train.windows, config.seed) if config.evaluate.random_views else None
-    return StoredFeatures(hashes, FeatureCache(store.get_many), skipped, draw)
+    return StoredFeatures(hashes, FeatureCache(store.get_many), skipped, draw, frozenset(outside), notes)
 
 
-def _require_frames(records: Sequence[Record], hashes: Mapping[Path, str], store: FeatureStore) -> None:
-    parts = [record for record in records if record.path in hashes and (record.start_seconds or record.end_seconds)]
+def _check_times(
+    records: Sequence[Record], hashes: Mapping[Path, str], store: FeatureStore
+) -> tuple[dict[Record, TimedPart], list[str]]:
+    """The records about parts of their videos in which no frame is shown, and a line for those that end beyond them.
+
+    Raises:
+        DatasetError: more than half of the readable ones show no frame.
+    """
+    readable = [record for record in records if record.path in hashes]
+    parts = [record for record in readable if record.start_seconds or record.end_seconds]
     spans = store.shown_spans(hashes[record.path] for record in parts)
-    empty = []
+    outside, cut = dict[Record, TimedPart](), list[TimedPart]()
     for record in parts:
-        first, end = spans[hashes[record.path]]
-        if (record.start_seconds or 0.0) >= end or (record.end_seconds is not None and record.end_seconds <= first):
-            empty.append((record, end))
-    if empty:
-        record, end = empty[0]
-        until = "its end" if record.end_seconds is None else f"{record.end_seconds:g} s"
-        more = f" {len(empty) - 1} more entries are like it." if len(empty) > 1 else ""
-        raise DatasetError(
-            f"{record.origin}: no frame of {record.path} is shown from {record.start_seconds or 0:g} s to {until}; the "
-            f"video lasts {end:.2f} s.{more} Times are seconds from where a player starts; if these are frame numbers "
-            "or another clock's, convert them."
-        )
+        (first, duration), start, end = spans[hashes[record.path]], record.start_seconds or 0.0, record.end_seconds
+        part = TimedPart(record.origin, start, end, duration, record.path)
+        if start >= duration or (end is not None and end <= first):
+            outside[record] = part
+        elif end is not None and end > duration + TOLERANCE_SECONDS:
+            cut.append(part)
+    refuse_most_outside([*outside.values()], len(readable))
+    if not cut:
+        return outside, []
+    told = f"(first: {cut[0].told()})."
+    return outside, [f"Parts that reach beyond their videos, and end with them: {len(cut)} of {len(readable)} {told}"]
 
 
 def store_path(config: RunConfig) -> Path:
@@ -225,5 +243,6 @@ def _names(records: Sequence[Record]) -> tuple[str, ...]:
 
 
 def first_reason(skipped: Sequence[Skipped]) -> str:
-    """How many videos could not be read, and why the first could not."""
-    return f"{len(skipped)} could not be read, first {Path(skipped[0].path).name}: {skipped[0].reason.rstrip('.')}"
+    """How many videos were left out, and why the first was."""
+    skipped = [item for item in skipped if not item.passed_over] or skipped
+    return f"{len(skipped)} were left out, first {Path(skipped[0].path).name}: {skipped[0].reason.rstrip('.')}"

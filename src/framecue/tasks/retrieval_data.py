@@ -62,11 +62,11 @@ def prepare_retrieval(
     _parted(config, source)  # a list that will not do is refused before hours of extraction
     _check_paths(source, config)
     stored = stored_features(config, backbone, [_record(video) for video in source.videos], progress=progress)
-    readable = replace(source, videos=tuple(video for video in source.videos if video.path in stored.hashes))
+    readable = replace(source, videos=tuple(video for video in source.videos if stored.has(_record(video))))
     if not readable.videos:
-        raise DatasetError(f"{_where(config)}: no video of it can be read, {first_reason(stored.skipped)}.")
+        raise DatasetError(f"{_where(config)}: no video of it can be used, {first_reason(stored.skipped)}.")
     captions, parting = _parted(config, once_each(readable, stored.hashes), skipped=stored.skipped)
-    notes = list(captions.notes)
+    notes = [*captions.notes, *stored.notes]
     parts = {name: list(captions.part(name)) for name in PARTS}
     if config.retrieval.truncate:
         parts = _cut_captions(parts, backbone, config, notes)

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from framecue.datasets.localization.thumos import (
     thumos_subset,
 )
 from framecue.datasets.naming import ClassNames, class_key, find_class, part_name, shorten
+from framecue.datasets.part_times import TimedPart
 from framecue.errors import DatasetError, UsageError
 from framecue.files import name_form
 from framecue.types import AnnotatedVideo, Segment
@@ -44,6 +45,7 @@ class GroundTruth:
             official evaluator.
         subsets: videos of each subset in the file, before any was left out.
         notes: a line for each kind of thing that was left out, changed or doubtful, with its count.
+        outside: id of the video, and segment, of all that lie wholly outside the duration that the file gives.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class GroundTruth:
     labels: tuple[str, ...]
     subsets: dict[str, int]
     notes: tuple[str, ...]
+    outside: Sequence[tuple[str, TimedPart]] = ()
 
     @property
     def num_segments(self) -> int:
@@ -115,12 +118,13 @@ def read_ground_truth(
     counts = Counter(video.subset for video in raw if video.subset is not None)
     raw = [video for video in raw if subset is None or _same_subset(video.subset, find_subset(subset, counts, path))]
     raw = _select(raw, blocked, thumos_test, videos, tally)
-    found = [_check(video, spelled, shortest_seconds, clip, tally) for video in raw]
+    outside: list[tuple[str, TimedPart]] = []
+    found = [_check(video, spelled, shortest_seconds, clip, outside, tally) for video in raw]
     found = _select_labels(found, blocked, labels, separate_diving, path, tally)
     found = [_without_doubles(video, deduplicate, tally) for video in found]
     names = tuple(sorted({segment.label for video in found for segment in video.segments}))
     _count_spellings(names, tally)
-    return GroundTruth(path, tuple(found), names, dict(counts), tally.lines())
+    return GroundTruth(path, tuple(found), names, dict(counts), tally.lines(), outside)
 
 
 def _read(path: Path, tally: Tally, video_info: Path | None) -> list[RawVideo]:
@@ -207,9 +211,14 @@ def _spelled_labels(raw: Iterable[RawVideo], one_spelling: bool) -> dict[str, st
 
 
 def _check(
-    video: RawVideo, spelled: Mapping[str, str], shortest_seconds: float, clip: bool, tally: Tally
+    video: RawVideo,
+    spelled: Mapping[str, str],
+    shortest_seconds: float,
+    clip: bool,
+    outside: list[tuple[str, TimedPart]],
+    tally: Tally,
 ) -> AnnotatedVideo:
-    """The video with the segments that can be used."""
+    """The video with the segments that can be used; those that lie wholly outside are added to `outside`."""
     duration = number_of(video.duration)
     if not duration > 0:
         tally.add("duration", f"{video.video_id}: {video.duration!r}")
@@ -225,26 +234,33 @@ def _check(
         if shortest_seconds > 0 and times[1] - times[0] < shortest_seconds:
             tally.add("short", f"{video.video_id}, {times[0]} to {times[1]} s")
             continue
-        inside = _inside(times, duration, clip, f"{video.video_id}, {times[0]:g} to {times[1]:g} s", tally)
+        part = TimedPart(video.origin_of(entry), *times, duration)
+        if times[0] < times[1] and (times[0] >= duration or times[1] <= 0):
+            outside.append((video.video_id, part))
+        inside = _inside(times, part, clip, video.video_id, tally)
         if inside is not None:
-            segments.append(Segment(*inside, label))
+            segments.append(Segment(*inside, label, part.origin))
     seconds = duration if duration > 0 else None
     return AnnotatedVideo(video.video_id, seconds, video.subset, tuple(segments), None, video.origin)
 
 
 def _inside(
-    times: tuple[float, float], duration: float, clip: bool, example: str, tally: Tally
+    times: tuple[float, float], part: TimedPart, clip: bool, video_id: str, tally: Tally
 ) -> tuple[float, float] | None:
     """The part within the video where it is to be clipped; a video without a duration has no end."""
+    duration = part.duration_seconds
     start, end = max(times[0], 0.0), min(times[1], duration) if duration > 0 else times[1]
     if (start, end) == times:
         return times
-    example += f" of {duration:g} s"
+    example = f"{video_id}, {times[0]:g} to {times[1]:g} s of {duration:g} s"
     if not clip:
         tally.add("beyond", example)
         return times
-    tally.add("clipped" if start < end else "outside", example)
-    return (start, end) if start < end else None
+    if start < end:
+        tally.add("clipped", example)
+        return start, end
+    tally.add("outside", part.told().removeprefix(f"{tally.source}, "))
+    return None
 
 
 def _select_labels(
