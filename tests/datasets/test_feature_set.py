@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from framecue.datasets.feature_set import FeatureCache, FeatureSet, training_batch, view_batch
+from framecue.datasets.feature_set import FeatureCache, FeatureSet, balanced_rows, training_batch, view_batch
 from framecue.types import FrameFeatures, Record
 
 NAMES = ("left", "right")
@@ -102,3 +102,38 @@ def test_views():
     assert views[0, :, :, 0].eq(3).all()
     assert torch.equal(views, view_batch(make_set(), [3, 1], window=8, num_views=5))
     assert (views[0, 1:, 0, 1] >= views[0, :-1, 0, 1]).all()
+
+
+def skewed(count: int = 100) -> FeatureSet:
+    """Nine of "left" for each of "right"."""
+    records = [Record(Path(f"{i}.mp4"), NAMES[i % 10 == 0]) for i in range(count)]
+    return FeatureSet(records, [str(i) for i in range(count)], NAMES, Store().fetch)
+
+
+def test_balanced_batches_draw_classes_alike_and_then_a_video():
+    data, how = skewed(), {"batch_size": 16, "window": 8, "strides": (1,), "seed": 3, "balance": "classes"}
+    drawn = [training_batch(data, iteration, **how) for iteration in range(200)]
+    rare = np.concatenate([batch.targets.numpy() for batch in drawn]).mean()
+    assert abs(rare - 0.5) < 0.03  # four standard errors of 3,200 fair draws are 0.035
+    for batch in drawn:
+        assert torch.equal((batch.frame_features[:, 0, 0].long() % 10 == 0).long(), batch.targets)
+    videos = np.concatenate([batch.frame_features[:, 0, 0].numpy() for batch in drawn])
+    assert len(np.unique(videos)) == 100
+    again = training_batch(skewed(), 7, **how)  # from seed and iteration alone
+    assert torch.equal(again.frame_features, drawn[7].frame_features)
+    assert not torch.equal(training_batch(data, 7, **how | {"seed": 4}).targets, drawn[7].targets)
+
+
+def test_balanced_rows_pass_over_classes_without_any():
+    rows = balanced_rows(np.array([4, 4, 4, 1]), 64, (0,))
+    assert set(rows.tolist()) <= {0, 1, 2, 3}
+    assert len(rows) == 4
+
+
+def test_without_balance_batches_are_those_of_shuffled_epochs():
+    """The very rows that `default_rng((seed, 0, epoch))` shuffles, as before there was a choice."""
+    data = make_set()
+    for iteration in range(4):
+        order = np.random.default_rng((3, 0, iteration // 2)).permutation(10)
+        rows = order[iteration % 2 * 4 :][:4]
+        assert batch(data, iteration, seed=3).frame_features[:, 0, 0].tolist() == rows.tolist()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from framecue.datasets.untrimmed_set import UntrimmedSet, draw_rows, segment_batch, window_batch
+from framecue.datasets.feature_set import draw_rows
+from framecue.datasets.untrimmed_set import UntrimmedSet, segment_batch, window_batch
 from framecue.segments import frame_edges, to_grid
 from framecue.types import AnnotatedVideo, FrameFeatures, Segment
 
@@ -226,3 +227,13 @@ def test_grid_of_no_segments():
     data = dataset((10, []))
     assert data.grid_segments(0, data.features([0])[0]).shape == (0, 2)
     assert to_grid(np.zeros((0, 2)), np.arange(4.0)).shape == (0, 2)
+
+
+def test_balanced_actions_are_drawn_by_class():
+    spans = [(float(second), second + 0.5, "run") for second in range(9)]
+    data = dataset((200, [*spans, (15.0, 16.0, "jump")]))
+    how = {"batch_size": 8, "num_frames": 4, "seed": 1, "balance": "classes"}
+    batches = [segment_batch(data, step, **how) for step in range(100)]
+    shares = np.bincount(np.concatenate([batch.targets.numpy() for batch in batches])) / 800
+    assert abs(shares[data.class_names.index("jump")] - 0.5) < 0.07
+    assert torch.equal(segment_batch(data, 5, **how).frame_features, batches[5].frame_features)

@@ -41,6 +41,7 @@ _CONSTANTS: dict[str, Any] = {
     "train.weight_decay": 0.01,
     "train.min_lr_ratio": 0.01,
     "train.strides": (1, 2, 3, 3, 3, 4),
+    "train.balance": "none",
     "train.distill_text": 0.0,
     "train.distill_video": 0.0,
     "train.distill_logits": 0.0,

@@ -18,6 +18,8 @@ from pydantic import (
     model_validator,
 )
 
+from framecue.files import name_form
+
 
 def _user_path(path: Path) -> Path:
     if "\0" in str(path):
@@ -91,7 +93,9 @@ class DataConfig(Section):
             raise ValueError(
                 f"'data.annotations' must name the folder of split files when 'data.format' is {self.format}"
             )
-        outside = [name for name in self.held_out if self.classes is not None and name not in self.classes]
+        classes = {name_form(name).casefold() for name in self.classes or ()}
+        held_out = self.held_out if self.classes is not None else ()
+        outside = [name for name in held_out if name_form(name).casefold() not in classes]
         if outside:
             raise ValueError(f"'data.held_out' must be among 'data.classes', found {', '.join(outside)}")
         return self
@@ -164,6 +168,8 @@ class TrainConfig(Section):
     """Optimizer steps."""
     batch_size: PositiveInt = 64
     """Videos per step."""
+    balance: Literal["none", "classes"] = "none"
+    """How a step draws videos. none: all alike; classes: a class, all alike, then one of its videos."""
     lr: PositiveFloat = 1e-4
     """Learning rate at the start."""
     weight_decay: NonNegativeFloat = 0.01
@@ -388,3 +394,9 @@ class RunConfig(Section):
             if given is None or isinstance(given, Mapping):
                 merged[section] = {**defaults, **(given or {})}
         return merged
+
+    @model_validator(mode="after")
+    def _check(self) -> "RunConfig":
+        if self.task == "retrieval" and self.train.balance != "none":
+            raise ValueError("'train.balance' is for videos with classes, which captions are not; leave it at none")
+        return self

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from framecue.video.sampling import WindowRule, draw_window, view_indices
 
 Fetch = Callable[[Sequence[str]], Sequence[FrameFeatures]]
 CACHE_BYTES = 2**30
+Balance = Literal["none", "classes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +117,32 @@ def _labelled_part(features: FrameFeatures, record: Record) -> npt.NDArray[np.fl
     return features.frame_features[inside]
 
 
+def draw_rows(count: int, iteration: int, *, batch_size: int, seed: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Rows of a step: shuffled epochs without their incomplete last batch, from (seed, iteration) alone.
+
+    A set smaller than a batch is taken whole at each step.
+    """
+    batch_size = min(batch_size, count)
+    epoch, slot = divmod(iteration, count // batch_size)
+    order = np.random.default_rng((*seed, epoch)).permutation(count)
+    return order[slot * batch_size : (slot + 1) * batch_size]
+
+
+def balanced_rows(targets: npt.NDArray[np.int64], batch_size: int, seed: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Rows drawn one by one: a class that has any, each with equal chance, then one of its rows.
+
+    As many as `draw_rows` gives, of small classes some more than once.
+
+    Args:
+        targets: int64 [N], the class of each row.
+    """
+    rng = np.random.default_rng(tuple(seed))
+    by_class = np.argsort(targets, kind="stable")
+    _, starts, counts = np.unique(targets[by_class], return_index=True, return_counts=True)
+    drawn = rng.integers(len(counts), size=min(batch_size, len(targets)))
+    return by_class[starts[drawn] + rng.integers(counts[drawn])]
+
+
 def training_batch(
     data: FeatureSet,
     iteration: int,
@@ -124,16 +152,19 @@ def training_batch(
     strides: Sequence[int],
     seed: int,
     rule: WindowRule = "exact",
+    balance: Balance = "none",
 ) -> Batch:
     """The batch of a step: the authors' shuffling (epochs, the incomplete last batch dropped) and strided windows.
 
-    Drawn from (seed, iteration) alone, so that a resumed run sees the batches of an uninterrupted one. A set smaller
-    than a batch is taken whole at each step.
+    Drawn from (seed, iteration) alone, so that a resumed run sees the batches of an uninterrupted one.
+
+    Args:
+        balance: "classes" draws as `balanced_rows` does.
     """
-    batch_size = min(batch_size, len(data))
-    epoch, slot = divmod(iteration, len(data) // batch_size)
-    order = np.random.default_rng((seed, 0, epoch)).permutation(len(data))
-    rows = order[slot * batch_size : (slot + 1) * batch_size]
+    if balance == "classes":
+        rows = balanced_rows(data.targets, batch_size, (seed, 4, iteration))
+    else:
+        rows = draw_rows(len(data), iteration, batch_size=batch_size, seed=(seed, 0))
     draw = np.random.default_rng((seed, 1, iteration))
     windows = [
         features[draw_window(len(features), window=window, strides=strides, rule=rule, rng=draw)]

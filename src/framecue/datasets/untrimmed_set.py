@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from framecue.datasets.feature_set import Batch, FeatureCache, Fetch
+from framecue.datasets.feature_set import Balance, Batch, FeatureCache, Fetch, balanced_rows, draw_rows
 from framecue.models.localization import segment_frames
 from framecue.segments import frame_edges, to_grid
 from framecue.types import AnnotatedVideo, FrameFeatures, Segment
@@ -89,17 +89,6 @@ def _on_grid(segments: Sequence[Segment], features: FrameFeatures) -> Array:
     return to_grid(seconds, frame_edges(features.pts_seconds, features.duration_seconds))
 
 
-def draw_rows(count: int, iteration: int, *, batch_size: int, seed: Sequence[int]) -> npt.NDArray[np.int64]:
-    """Rows of a step: shuffled epochs without their incomplete last batch, from (seed, iteration) alone.
-
-    A set smaller than a batch is taken whole at each step.
-    """
-    batch_size = min(batch_size, count)
-    epoch, slot = divmod(iteration, count // batch_size)
-    order = np.random.default_rng((*seed, epoch)).permutation(count)
-    return order[slot * batch_size : (slot + 1) * batch_size]
-
-
 def window_batch(data: UntrimmedSet, iteration: int, *, batch_size: int, window: int, seed: int) -> WindowBatch:
     """One random window of each of the step's videos, that holds the middle of an action where there is one."""
     rows = draw_rows(len(data), iteration, batch_size=batch_size, seed=(seed, 10))
@@ -128,6 +117,7 @@ def segment_batch(
     num_frames: int,
     jitter: float = 0.0,
     context: float = 0.0,
+    balance: Balance = "none",
     seed: int = 0,
 ) -> Batch:
     """Features inside the step's actions, as if they had been proposed: with both ends shifted a little.
@@ -135,8 +125,12 @@ def segment_batch(
     Args:
         num_frames, context: as `segment_frames` takes them.
         jitter: largest shift of either end, as a part of the action's length.
+        balance: "classes" draws actions as `balanced_rows` does.
     """
-    chosen = draw_rows(len(data.segment_rows), iteration, batch_size=batch_size, seed=(seed, 20))
+    if balance == "classes":
+        chosen = balanced_rows(data.targets, batch_size, (seed, 23, iteration))
+    else:
+        chosen = draw_rows(len(data.segment_rows), iteration, batch_size=batch_size, seed=(seed, 20))
     draw = np.random.default_rng((seed, 21, iteration))
     rows = data.segment_rows[chosen]
     parts = []

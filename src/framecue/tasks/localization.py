@@ -267,6 +267,7 @@ class LocalizationTask:
             num_frames=self._config.model.num_frames,
             jitter=wanted.jitter,
             context=wanted.context,
+            balance=train.balance,
             seed=self._config.seed,
         )
         negatives = int(np.random.default_rng((self._config.seed, 2, iteration)).integers(2**62))

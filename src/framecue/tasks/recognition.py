@@ -61,6 +61,7 @@ class RecognitionTask:
             strides=self.train_config.strides,
             seed=self.seed,
             rule=self.train_config.windows,
+            balance=self.train_config.balance,
         )
 
     def loss(self, iteration: int) -> Tensor:
