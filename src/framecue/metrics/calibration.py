@@ -143,6 +143,73 @@ def threshold_keeping(scores: npt.ArrayLike, keep: float) -> float:
     return float(np.sort(values)[len(values) - _num_covered(keep, len(values), "keep")])
 
 
+def promised_threshold(scores: npt.ArrayLike, keep: float = 0.95) -> float:
+    """The highest of the scores that a new one, drawn like them, reaches with a chance of at least `keep`.
+
+    Its rank from below is the largest k with k / (B + 1) <= 1 - keep: a new score is as likely to take any of the B + 1
+    places among the old ones, so it falls below the k-th with a chance of at most k / (B + 1) (split conformal
+    prediction, Vovk et al. 2005; Lei et al. 2018, theorem 2.2). `threshold_keeping` promises that of the old scores
+    alone; of new ones it keeps less, with 20 of them 90 % where 95 % are asked for. The chance is over the draw of the
+    scores, too: `kept_interval` says how far a single draw may miss.
+
+    Raises:
+        ValueError: as `threshold_keeping`; fewer scores than `least_for_promise`.
+    """
+    values = _checked_scores(scores, "scores")
+    rank = _promised_rank(len(values), keep)
+    if not rank:
+        raise ValueError(f"a promise to keep {keep:g} needs {least_for_promise(keep)} scores, got {len(values)}.")
+    return float(np.sort(values)[rank - 1])
+
+
+def least_for_promise(keep: float) -> int:
+    """Fewest scores for `promised_threshold`: 19 for 95 %.
+
+    Raises:
+        ValueError: keep outside (0, 1).
+    """
+    if not 0 < keep < 1:
+        raise ValueError(f"keep must be in (0, 1) to be promised, got {keep}.")
+    return math.ceil(1 / (1 - keep) - _ROUNDING) - 1
+
+
+def kept_interval(num_scores: int, keep: float = 0.95) -> tuple[float, float]:
+    """Where the share of new scores that reach `promised_threshold` lies for 95 % of the draws of the old ones.
+
+    That share is distributed as Beta(B + 1 - k, k), whatever the scores are, if none tie (Vovk 2012, section 3).
+
+    Raises:
+        ValueError: as `promised_threshold`.
+    """
+    rank = _promised_rank(num_scores, keep)
+    if not rank:
+        raise ValueError(f"a promise to keep {keep:g} needs {least_for_promise(keep)} scores, got {num_scores}.")
+    return _kept_quantile(num_scores, rank, 0.025), _kept_quantile(num_scores, rank, 0.975)
+
+
+def _promised_rank(count: int, keep: float) -> int:
+    return 0 if count < least_for_promise(keep) else math.floor((count + 1) * (1 - keep) + _ROUNDING)
+
+
+def _kept_quantile(count: int, rank: int, chance: float) -> float:
+    """Quantile of Beta(count + 1 - rank, rank), by halving: it is below p if fewer than `rank` of `count` exceed p."""
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        below = sum(
+            math.exp(
+                math.lgamma(count + 1)
+                - math.lgamma(above + 1)
+                - math.lgamma(count - above + 1)
+                + above * math.log1p(-middle)
+                + (count - above) * math.log(middle)
+            )
+            for above in range(rank)
+        )
+        low, high = (middle, high) if below < chance else (low, middle)
+    return (low + high) / 2
+
+
 def false_accept_at(known_scores: npt.ArrayLike, unknown_scores: npt.ArrayLike, keep: float = 0.95) -> float:
     """Share of unknown videos that pass at the threshold keeping `keep` of the known ones; FPR at 95 % TPR by default.
 

@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from framecue.metrics.intervals import Interval, wilson_interval
 from framecue.metrics.query_sets import Array, Integers, Matrix, Revision, Side, check_matrix
 
 Ties = Literal["expected", "optimistic", "pessimistic"]
@@ -67,6 +68,19 @@ class RetrievalScores:
                 "tied_queries": scores.tied_queries,
             }.items()
         }
+
+    def intervals(self) -> dict[str, Interval]:
+        """95 % Wilson intervals of the recalls over queries, in percent: {"t2v/R1": (26.9, 32.6), ...}.
+
+        Captions of one video count as queries of their own, so that the intervals are too narrow where videos have
+        many.
+        """
+        found = {}
+        for direction, scores in (("t2v", self.t2v), ("v2t", self.v2t)):
+            for name, percent in (("R1", scores.r1), ("R5", scores.r5), ("R10", scores.r10)):
+                low, high = wilson_interval(min(percent / 100, 1.0), scores.num_queries)
+                found[f"{direction}/{name}"] = (100 * low, 100 * high)
+        return found
 
 
 def retrieval_scores(
