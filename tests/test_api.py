@@ -111,7 +111,8 @@ def test_labels_that_are_no_names(predictor, video, label):
 
 
 SURE = {"temperature": 2.0, "score": "max_logit", "threshold": -100.0, "keep": 0.95, "val_auroc": 0.9}
-SURE |= {"num_val": 12, "num_names": 3}
+SURE |= {"num_val": 40, "num_names": 3}
+CALIBRATED = "calibrated on 40 validation videos, which also chose the weights"
 NEVER_REACHED = {"threshold": 1000.0}
 
 
@@ -121,7 +122,8 @@ def with_rule(tiny_backbone, tmp_path):
 
     def with_rule(rule):
         config = ModelConfig(temporal_layers=0)
-        more = {"backbone_id": "tiny", "sampling": "uniform:16", "rejection": rule}
+        said = CALIBRATED if rule else "not calibrated: 12 validation videos, 20 needed"
+        more = {"backbone_id": "tiny", "sampling": "uniform:16", "rejection": rule, "calibration": said}
         save_adapter(
             tmp_path,
             build_model(config, tiny_backbone, seed=0),
@@ -140,10 +142,10 @@ def test_below_the_threshold_it_is_none_of_these(with_rule, video):
 
 
 def test_a_rule_that_could_not_tell_never_rejects(with_rule, video):
-    """Left-out classes were told apart no better than 0.7 on validation: no rejection, and nothing is calibrated."""
-    plain = with_rule(None).classify(video)
+    """Left-out classes were told apart no better than 0.7 on validation: no rejection. The temperature holds."""
+    calibrated = with_rule(SURE).classify(video)
     for val_auroc in (None, 0.5, 0.699):
-        assert with_rule(SURE | NEVER_REACHED | {"val_auroc": val_auroc}).classify(video) == plain
+        assert with_rule(SURE | NEVER_REACHED | {"val_auroc": val_auroc}).classify(video) == calibrated
     assert with_rule(SURE | NEVER_REACHED | {"val_auroc": 0.7}).classify(video).none_of_these
 
 
@@ -153,6 +155,15 @@ def test_only_its_own_labels_are_rejected(with_rule, video):
         assert not predictor.classify(video, labels).none_of_these
     assert predictor.classify(video, LABELS[::-1]).none_of_these
     assert all(answer.none_of_these for answer in predictor.classify_many([video, video]))
+
+
+def test_an_answer_says_how_far_its_probabilities_can_be_trusted(with_rule, predictor, video):
+    assert with_rule(SURE).classify(video).calibration == CALIBRATED
+    assert with_rule(SURE).classify(video, ["a cat", "a dog"]).calibration == (
+        "not calibrated: other names than the adapter's"
+    )
+    assert with_rule(None).classify(video).calibration == "not calibrated: 12 validation videos, 20 needed"
+    assert predictor.classify(video, LABELS).calibration == "not calibrated: no adapter"
 
 
 def test_a_rule_softens_the_probabilities(with_rule, video):
@@ -168,7 +179,8 @@ def test_a_rule_softens_the_probabilities(with_rule, video):
         ({}, "missing: temperature, score"),
         ({key: value for key, value in SURE.items() if key != "threshold"}, "missing: threshold, unknown: none"),
         (SURE | {"color": 1}, "unknown: color"),
-        (SURE | {"temperature": 0}, "temperature"),
+        (SURE | {"temperature": 0.05}, "temperature must be a number in [0.25, 4]"),
+        (SURE | {"num_val": 12}, "num_val must be at least 20"),
         (SURE | {"temperature": "warm"}, "temperature"),
         (SURE | {"score": "luck"}, "score"),
         (SURE | {"score": ["max_logit"]}, "score"),

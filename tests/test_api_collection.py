@@ -633,14 +633,17 @@ def test_curves_come_from_the_stored_moments(collection, videos, encoded):
         collection.curves(both.video_id, "red")
 
 
-def test_curves_are_means_of_the_moments_there_and_bounded():
+def test_curves_are_those_of_the_best_moment_there_and_bounded():
     spans = np.array([[0, 4], [2, 6], [8, 12]], float)
     curves = cover(spans, np.array([[1.0], [0.5], [0.25]]), ["a"])
     assert curves.edges_seconds.tolist() == [0, 2, 4, 6, 8, 12]
-    np.testing.assert_allclose(curves.scores[:, 0], [1, 0.75, 0.5, 0, 0.25])
+    np.testing.assert_allclose(curves.scores[:, 0], [1, 1, 0.5, 0, 0.25])
     starts = np.arange(20_000) * 2.0
-    long = cover(np.stack([starts, starts + 4], axis=1), np.full((20_000, 2), 0.5), ["a", "b"])
+    scores = np.full((20_000, 2), 0.5)
+    scores[9_999, 1] = 0.9
+    long = cover(np.stack([starts, starts + 4], axis=1), scores, ["a", "b"])
     assert len(long.scores) <= 2048
+    assert long.scores.max(axis=0).tolist() == [0.5, pytest.approx(0.9)]
     assert long.edges_seconds[[0, -1]].tolist() == [0, 40_002]
 
 

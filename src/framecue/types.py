@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -126,6 +127,7 @@ class Classification:
         none_of_these: the adapter's rule holds the video for one of another class; always False without such a rule, or
             when it was asked for other names than it was fitted on.
         notes: what a user should know of how the file was read, a sentence each.
+        calibration: on how many videos the probabilities were calibrated, or why they are the model's own.
     """
 
     path: Path
@@ -133,6 +135,7 @@ class Classification:
     scores: Sequence[float]
     none_of_these: bool = False
     notes: Sequence[str] = ()
+    calibration: str = ""
 
 
 @dataclass(frozen=True)
@@ -295,6 +298,9 @@ class Moment:
     similarity: float
 
 
+Verdict = Literal["match", "unsure", "nothing"]
+
+
 @dataclass(frozen=True)
 class SearchResult:
     """Moments best first, at most one of overlapping ones of a video.
@@ -304,6 +310,8 @@ class SearchResult:
         min_score: moments below it are no match; they are listed all the same, as the nearest there is.
         num_videos: that passed the filters and were searched.
         exact: every vector was compared; False = the approximate neighbour structure was asked.
+        absent_below: score that queries about other things reach as often as not; with less nothing speaks for the
+            query's being here at all.
     """
 
     query: str
@@ -311,11 +319,23 @@ class SearchResult:
     min_score: float
     num_videos: int
     exact: bool = True
+    absent_below: float = 0.5
+
+    def is_match(self, moment: Moment) -> bool:
+        """Whether a moment reaches `min_score`."""
+        return moment.score >= self.min_score
 
     @property
     def nothing_matches(self) -> bool:
-        """No moment reaches `min_score`."""
-        return not any(moment.score >= self.min_score for moment in self.moments)
+        """No moment does."""
+        return not any(map(self.is_match, self.moments))
+
+    @property
+    def verdict(self) -> Verdict:
+        """What may be said: that there is a match, that nothing here matches, or neither."""
+        if not self.nothing_matches:
+            return "match"
+        return "unsure" if any(moment.score >= self.absent_below for moment in self.moments) else "nothing"
 
 
 @dataclass(frozen=True)

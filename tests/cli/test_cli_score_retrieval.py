@@ -67,6 +67,7 @@ def test_table(real_matrix):
     lines = [line.split() for line in result.stdout.splitlines()]
     assert ["text", "to", "video", "29.70", "55.80", "66.60", "4.00", "26.74", "1000"] in lines
     assert ["video", "to", "text", "28.25", "54.90", "66.80", "4.00", "27.09", "1000"] in lines
+    assert ["95", "%", "interval", "26.9–32.6", "52.7–58.9", "63.6–69.5"] in lines
     assert "ties: equal similarities count as randomly ordered, and the expectation is given." in result.stdout
     assert "truth: the diagonal; texts of a video: 1." in result.stdout
 

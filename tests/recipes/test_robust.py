@@ -129,9 +129,39 @@ def test_it_is_printed_beside_the_file(trained, world):
     files = [*videos_of(world, UNKNOWN), *videos_of(world, "moving right")]
     words = ["classify", *files, "--adapter", trained / "adapter"]
     found = {answer["video"]: answer["none_of_these"] for answer in json.loads(run(*words, "--json").stdout)}
-    printed = run(*words, "--top-k", 1).stdout.splitlines()[::2]
-    assert printed == [f"{path}: none of these" if found[str(path)] else str(path) for path in files]
+    printed = run(*words, "--top-k", 1)
+    lines = printed.stdout.splitlines()
+    assert lines[::2] == [f"{path}: none of these" if found[str(path)] else str(path) for path in files]
     assert len(set(found.values())) == 2
+    for path, line in zip(files, lines[1::2], strict=True):  # never beside a percentage
+        assert ("%" in line) is not found[str(path)]
+    said = "percentages: calibrated on 32 validation videos, which also chose the weights\n"
+    assert printed.stderr.endswith(said)
+    assert printed.stderr.count("percentages:") == 1
+
+
+def test_too_few_validation_videos_are_said_before_the_first_step_and_beside_every_percentage(train, world, config):
+    """On 4 clips the temperature was 0.05, and a wrong answer had 100.0 %."""
+    words = [f"out={config.parent / 'few'}", "data.val_fraction=0.04", "data.classes=[growing,shrinking]"]
+    source = config.parent / "few-videos"
+    for name in ("growing", "shrinking"):
+        (source / name).mkdir(parents=True)
+        for path in (world / "train" / name).iterdir():
+            (source / name / path.name).symlink_to(path)
+    done = run("train", "recognition", "--config", config, *words, f"data.source={source}", "data.held_out=[]", *SHORT)
+    assert done.exit_code == 0, done.output
+    results = json.loads((config.parent / "few" / "results.json").read_text())
+    num_val = results["protocol"]["num_val_videos"]
+    assert 0 < num_val < 20
+    note = f"not calibrated: {num_val} validation videos, 20 needed"
+    assert f"Scores will be {note}; nothing will be rejected." in done.stderr
+    assert f"percentages: {note}." in done.stdout
+    assert results["calibration"]["note"] == note
+    assert "rejection" not in results
+    adapter = config.parent / "few" / "adapter"
+    assert run("classify", world / "test" / "growing", "--adapter", adapter).stderr.endswith(f"percentages: {note}\n")
+    answers = json.loads(run("classify", world / "test" / "growing", "--adapter", adapter, "--json").stdout)
+    assert {answer["calibration"] for answer in answers} == {note}
 
 
 def test_other_labels_are_never_rejected(trained, world):
@@ -152,7 +182,7 @@ def test_a_rule_that_could_not_tell_never_rejects(trained, world, tmp_path):
 
 @pytest.mark.parametrize("command", ["classify", "evaluate"])
 def test_a_damaged_rule_is_one_line(trained, world, tmp_path, command):
-    adapter = changed_rule(trained, tmp_path / "adapter", temperature=-1)
+    adapter = changed_rule(trained, tmp_path / "adapter", temperature=0.05)
     words = ["classify", videos_of(world, UNKNOWN)[0], "--adapter"] if command == "classify" else ["evaluate"]
     done = run(*words, adapter)
     assert done.exit_code == 1

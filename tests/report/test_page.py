@@ -1,5 +1,7 @@
 """The report page: whole, self-contained, and safe with any class name."""
 
+import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -104,6 +106,26 @@ def test_page_says_right_and_wrong_in_words():
     checker = parse(render_page(content()))
     assert checker.texts.count("✓ right") == 4
     assert checker.texts.count("✗ wrong") == 4
+
+
+def test_none_of_these_never_stands_beside_a_percentage():
+    strip = content().new_files[0]
+    rejected = replace(strip, answers={"A5": [("growing", 1.0), ("shrinking", 0.0)]}, rejecting=("A5",))
+    unknown = parse(render_page(replace(content(), mirrored=(), samples=[rejected], new_files=())))
+    assert unknown.texts.count("✗ none of these") == 0
+    assert unknown.texts.count("✓ none of these") == 1  # it is of a class that is not among the names
+    assert not [text for text in unknown.texts if text.endswith("100 %")]
+    known = replace(rejected, truth="growing")
+    assert parse(render_page(replace(content(), samples=[known]))).texts.count("✗ none of these") == 1
+
+
+def test_every_accuracy_on_the_page_has_its_interval():
+    page = render_page(content())
+    table = page[page.index("<table>") : page.index("</table>")]
+    cells = re.findall(r"<td>([^<]*\d[^<]*)</td>", table)
+    accuracies = [text for text in cells if not re.fullmatch(r"\d+\.\d", text)]  # ceilings are no measurement
+    assert len(accuracies) >= 11
+    assert all(re.fullmatch(r"\d+\.\d (± \d+\.\d|\(\d+\.\d–\d+\.\d\))", text) for text in accuracies)
 
 
 def test_names_are_escaped():

@@ -24,7 +24,9 @@ LABEL = 'what "it" says of <b>&'
 
 
 def cell(*values):
-    return {"values": list(values), "mean": float(np.mean(values)), "std": None if len(values) == 1 else 0.1}
+    mean = float(np.mean(values))
+    spread = {"std": None, "half_width_95": None} if len(values) == 1 else {"std": 0.1, "half_width_95": 0.2}
+    return {"values": list(values), "mean": mean, **spread, "ci95_items": [mean - 0.05, mean + 0.05]}
 
 
 @pytest.mark.parametrize("values", [(0.5,), (0.4, 0.6), (0.0, 0.0), (1.0, 1.0, 1.0), (float("nan"),)])

@@ -132,7 +132,7 @@ def test_proposals_have_no_label() -> None:
     proposals = [answer("one.mp4", (1, 2, None, 0.5))]
     assert json.loads(to_activitynet(proposals))["results"]["one"] == [{"score": 0.5, "segment": [1.0, 2.0]}]
     assert to_csv(proposals).splitlines()[1] == "one,1.0,2.0,,0.5"
-    assert parse_webvtt(to_webvtt(proposals[0])) == [(1000, 2000, "action (0.50)")]
+    assert parse_webvtt(to_webvtt(proposals[0])) == [(1000, 2000, "action (50 %)")]
 
 
 @pytest.mark.parametrize("format", ["vtt", "srt"])
@@ -148,12 +148,12 @@ def test_cues_stand_by_time_overlap_and_pass_a_hundred_hours(format: str) -> Non
         (HOUR - 0.0004, HOUR + 1, "round", 0.5),
     )
     assert parse(write(found)) == [
-        (0, 4000, "early (0.10)"),
-        (3250, 8000, "alike, better (0.70)"),
-        (3250, 8000, "over (0.20)"),
-        (5000, 5001, "short (0.30)"),
-        (3_600_000, 3_601_000, "round (0.50)"),
-        (360_000_000, 360_059_999, "late (0.90)"),
+        (0, 4000, "early (10 %)"),
+        (3250, 8000, "alike, better (70 %)"),
+        (3250, 8000, "over (20 %)"),
+        (5000, 5001, "short (30 %)"),
+        (3_600_000, 3_601_000, "round (50 %)"),
+        (360_000_000, 360_059_999, "late (90 %)"),
     ]
 
 

@@ -18,8 +18,10 @@ from framecue.report.tables import columns, headline, print_table, with_paper
 COMMAND = ("framecue", "reproduce", "base-to-novel", "hmdb51", "--out", "my runs", "--data", "hmdb")
 
 
-def numbers(mean, *, n=3, ci95=None):
-    return {"mean": mean, "std": 0.01 if n > 1 else None, "ci95": ci95, "n": n, "values": [mean] * n}
+def numbers(mean, *, n=3, half_width=0.01, items=None):
+    """Of one trial, or of several that differ."""
+    spread = {"std": 0.01, "half_width_95": half_width} if n > 1 else {"std": None, "half_width_95": None}
+    return {"mean": mean, **spread, "n": n, "values": [mean] * n, "ci95_items": items}
 
 
 def made_up(table="base-to-novel", rows=(), protocols=("p",), **changes):
@@ -78,7 +80,11 @@ def base_to_novel():
 def few_shot(shots=(1, 2, 5)):
     protocols = [f"few-shot-all-way-{k}-shot" for k in shots]
     rows = [
-        (method, name, {"test/top1": numbers(start + 0.05 * i, n=10, ci95=0.004), "test/top5": numbers(0.9, n=10)})
+        (
+            method,
+            name,
+            {"test/top1": numbers(start + 0.05 * i, n=10, half_width=0.004), "test/top5": numbers(0.9, n=10)},
+        )
         for method, start in (("B-I", 0.4), ("A5", 0.3))
         for i, name in enumerate(protocols)
     ]
@@ -161,7 +167,7 @@ def test_all_forms_show_ours_the_published_and_how_it_was_made(render):
         "0123456789ab",
         "seeds 0, 1, 2",
         "external scores: none",
-        "one standard deviation over 3 trials",
+        "the 95 % interval of the mean over 3 trials",
         "the backbone used here",
         "58.0 ± 1.0",
         "--rows robust",
@@ -182,11 +188,15 @@ def test_headline_names_the_best_and_frozen_clip_with_their_spread():
     assert headline(base_to_novel()) == said
 
 
-def test_one_table_has_one_kind_of_spread():
-    cells = {"full/top1": numbers(0.5), "half/top1": numbers(0.6, n=30, ci95=0.002)}
+def test_every_cell_has_its_interval_over_trials_or_over_items():
+    cells = {"full/top1": numbers(0.5), "half/top1": numbers(0.6, n=30, half_width=0.002)}
     text = markdown(with_paper(made_up("cross-dataset", [("A5", "p", cells)]), None, COMMAND))
-    assert "| A5 | 50.0 ± 1.0 | 60.0 ± 1.0 |" in text
-    assert "one standard deviation over 3 or 30 trials" in text
+    assert "| A5 | 50.0 ± 1.0 | 60.0 ± 0.2 |" in text
+    assert "± is the 95 % interval of the mean over 3 or 30 trials (Student)." in text
+    cells = {"full/top1": numbers(0.5, n=1, items=[0.4, 0.6]), "half/top1": numbers(0.6, n=1)}
+    text = markdown(with_paper(made_up("cross-dataset", [("A5", "p", cells)]), None, COMMAND))
+    assert "| A5 | 50.0 (40.0–60.0) | 60.0 |" in text
+    assert "one trial; brackets are the 95 % interval over test items (Wilson)." in text
 
 
 def test_figures_of_another_backbone_are_said_not_to_compare():
@@ -267,4 +277,4 @@ def test_one_trial_has_no_spread():
     table = made_up("closed-set", [("A5", "p", {"test/top1": numbers(0.5, n=1)})])
     text = markdown(with_paper(table, "ucf101", COMMAND))
     assert "| A5 | 50.0 |" in text
-    assert "one trial, so no spread" in text
+    assert "one trial; no interval" in text

@@ -55,7 +55,7 @@ def fills(svg: str, color: str) -> int:
 def test_all_that_is_known_is_drawn() -> None:
     svg = timeline_svg(answer(curves=curves(10)), truth=TRUE, frames=frames())
     root, texts = parse(svg)
-    assert {"waving", "sitting", "falling", "0.90", "0.60", "0:00", "0:10", "clip.mp4"} <= set(texts)
+    assert {"waving", "sitting", "falling", "90 %", "60 %", "0:00", "0:10", "clip.mp4"} <= set(texts)
     assert "0:10  ·  3 segments found" in texts
     assert fills(svg, TRUTH) == len(TRUE) + 1  # and one in the key
     assert fills(svg, COLORS[0]) == 1 + 1  # "waving", the surest, at full strength; and the key

@@ -75,9 +75,14 @@ def test_markup_in_names_is_text(visit: Visit, stage_server: Any) -> None:
 
 def test_what_does_not_match_is_said_plainly(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
     page = visit(stage_server, "/#/?q=a+red+circle&min_score=1")
-    page.get_by_role("heading", name="Nothing here matches “a red circle”, the nearest are:").wait_for()
+    # It is there, and seen: that nothing matches would be wrong.
+    page.get_by_role("heading", name="No sure match for “a red circle”, the nearest are:").wait_for()
     soon(page, lambda: page.locator(".card.weak").count() == cards(page).count() > 0)
+    assert page.locator(".score.match").count() == 0
     shoot(page, "no_match")
+    cards(page).first.click()
+    page.locator("#player .score").wait_for()
+    assert page.locator("#player .score.match").count() == 0
 
 
 def test_filters_narrow_the_search_and_stand_in_the_link(visit: Visit, stage_server: Any, shoot: Shoot) -> None:

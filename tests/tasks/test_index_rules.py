@@ -10,7 +10,7 @@ from PIL import Image
 from framecue.errors import AdapterError
 from framecue.search import Binding, MomentIndex, VideoVectors
 from framecue.tasks.index_rules import IndexRules
-from framecue.tasks.matching import OTHER_THINGS, MatchRule
+from framecue.tasks.matching import OTHER_THINGS, Floors, MatchRule
 from framecue.tasks.moments import MomentEncoder
 from framecue.types import IndexedVideo, Maker
 
@@ -77,15 +77,16 @@ def test_a_card_without_a_usable_rule_is_refused(index, data):
 def test_the_floor_is_what_sentences_about_other_things_reach(index, tiny_backbone):
     encoder = MomentEncoder(tiny_backbone)
     rules = IndexRules(index, lambda: encoder)
-    assert rules.floor_of_texts() == 0.5, "nothing to compare with"
+    assert rules.floors_of_texts() == Floors(0.5, 0.5), "nothing to compare with"
     rng = np.random.default_rng(1)
     vectors = rng.normal(size=(60, tiny_backbone.embed_dim)).astype(np.float32)
     add(index, 1, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
-    low = rules.floor_of_texts()
+    floors = rules.floors_of_texts()
     best = [hits[0].similarity for hits in index.search(encoder.texts(OTHER_THINGS), top_k=1).hits]
     scores = rules.for_texts().score(best, 60)
-    assert low == pytest.approx(np.quantile(scores, 0.8))
-    assert np.mean(scores > low) == pytest.approx(0.2, abs=0.05)
+    assert floors.match == pytest.approx(np.quantile(scores, 0.8))
+    assert floors.absent == pytest.approx(np.median(scores))
+    assert np.mean(scores > floors.match) == pytest.approx(0.2, abs=0.05)
     learned = MatchRule(rules.for_texts().slope, -1.0).to_json()  # so sure that other things seem to be there
-    assert IndexRules(index, lambda: encoder, learned).floor_of_texts() == 0.5
-    assert rules.floor_of_texts() == IndexRules(index, lambda: encoder).floor_of_texts()
+    assert IndexRules(index, lambda: encoder, learned).floors_of_texts() == Floors(0.5, 0.5)
+    assert rules.floors_of_texts() == IndexRules(index, lambda: encoder).floors_of_texts()

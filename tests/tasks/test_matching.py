@@ -48,7 +48,7 @@ def calibration_error(scores, right, num_bins=4):
 
 
 def test_the_fit_finds_the_odds_of_drawn_pairs():
-    rule = fit_match_rule(*drawn_pairs(np.random.default_rng(0), 600, 200))
+    rule = fit_match_rule(*drawn_pairs(np.random.default_rng(0), 600, 200), scale=20)
     assert rule.slope == pytest.approx(30, rel=0.15)
     assert rule.center == pytest.approx(0.35, abs=0.02)
     assert rule.num_val == 600
@@ -56,10 +56,10 @@ def test_the_fit_finds_the_odds_of_drawn_pairs():
 
 def test_the_order_of_captions_and_videos_does_not_matter():
     rng = np.random.default_rng(1)
-    values, truth = drawn_pairs(rng, 60, 30)
-    rule = fit_match_rule(values, truth)
-    rows, columns = rng.permutation(60), rng.permutation(30)
-    shuffled = fit_match_rule(values[rows][:, columns], np.argsort(columns)[truth[rows]])
+    values, truth = drawn_pairs(rng, 60, 40)
+    rule = fit_match_rule(values, truth, scale=20)
+    rows, columns = rng.permutation(60), rng.permutation(40)
+    shuffled = fit_match_rule(values[rows][:, columns], np.argsort(columns)[truth[rows]], scale=20)
     assert (shuffled.slope, shuffled.center) == pytest.approx((rule.slope, rule.center))
 
 
@@ -67,7 +67,7 @@ def test_the_order_of_captions_and_videos_does_not_matter():
 def test_scores_are_probabilities_whatever_the_size_of_the_index(num_moments, shared_data):
     """On real cosines of CLIP: fitted on one half of MSR-VTT 1k-A, measured on the other."""
     real = np.load(shared_data / "golden/retrieval_msrvtt1kA/msrvtt_titles_matrix.npy").astype(float)
-    rule = fit_match_rule(real[:500, :500], np.arange(500))
+    rule = fit_match_rule(real[:500, :500], np.arange(500), scale=100)
     scores, right = best_of_each(real[500:, 500:], rule, np.random.default_rng(2), num_moments=num_moments)
     assert calibration_error(scores, right) < 0.09
     if num_moments >= 100:  # without the number of moments everything is held for a match
@@ -111,7 +111,9 @@ def test_without_labels_what_is_there_is_told_from_what_is_not(world):
     assert auroc(there[right], not_there) > 0.75
     assert np.mean(not_there < 0.5) > 0.7
     assert np.mean(there[right] >= 0.5) > 0.4
-    learned = fit_match_rule(texts[half:] @ videos[half:].T, np.arange(len(texts) - half))
+    learned = fit_match_rule(
+        texts[half:] @ videos[half:].T, np.arange(len(texts) - half), scale=encoder.backbone.logit_scale
+    )
     assert learned.slope == pytest.approx(rule.slope, rel=0.35)
     assert learned.center == pytest.approx(rule.center, abs=0.08)
 
@@ -129,11 +131,18 @@ def test_scores_rise_with_similarity_and_fall_with_the_number_of_moments():
     assert RULE.score(similarities.reshape(41, 1), 2).shape == (41, 1)
 
 
-def test_few_or_perfect_or_useless_validation_videos_give_a_finite_rule():
-    for values in (np.eye(2), np.eye(9) * 0.5, np.zeros((4, 4)), 1 - np.eye(6), np.full((3, 2), 0.4)):
+def test_few_validation_videos_give_no_rule():
+    rng = np.random.default_rng(4)
+    assert fit_match_rule(*drawn_pairs(rng, 400, 19), scale=20) is None
+    assert fit_match_rule(*drawn_pairs(rng, 400, 20), scale=20) is not None
+
+
+def test_perfect_or_useless_validation_videos_give_a_bounded_rule():
+    for values in (np.eye(40), np.eye(90) * 0.5, np.zeros((40, 40)), 1 - np.eye(60), np.full((50, 40), 0.4)):
         truth = np.arange(len(values)) % values.shape[1]
-        rule = fit_match_rule(values, truth)
-        assert np.isfinite([rule.slope, rule.center]).all()
+        rule = fit_match_rule(values, truth, scale=20)
+        assert 5 <= rule.slope <= 80
+        assert np.isfinite(rule.center)
         assert MatchRule.from_json(json.loads(json.dumps(rule.to_json()))) == rule
 
 
@@ -150,7 +159,7 @@ def test_few_or_perfect_or_useless_validation_videos_give_a_finite_rule():
 )
 def test_what_cannot_be_fitted_is_refused(values, truth, words):
     with pytest.raises(ValueError, match="must be") as error:
-        fit_match_rule(values, truth)
+        fit_match_rule(values, truth, scale=20)
     assert words in str(error.value)
 
 

@@ -197,6 +197,16 @@ def test_an_empty_index_and_one_video(tmp_path, query):
     assert find(index, -query, min_score=0.0).nothing_matches is False
 
 
+def test_nothing_matches_is_said_only_where_sentences_about_other_things_are_as_near(tmp_path, query):
+    index = MomentIndex.create(tmp_path / "index", BINDING)
+    assert find(index, query).verdict == "nothing"
+    index.add([make_video("only", query)])
+    best = find(index, query).moments[0].score
+    assert find(index, query, min_score=0.0).verdict == "match"
+    assert find(index, query, min_score=1.0, absent_below=best).verdict == "unsure"
+    assert find(index, query, min_score=1.0, absent_below=min(1.0, best + 1e-9)).verdict == "nothing"
+
+
 def test_a_video_removed_while_it_is_searched_is_left_out(tmp_path, items, query):
     index = MomentIndex.create(tmp_path / "index", BINDING)
     index.add(items[:4])

@@ -26,6 +26,7 @@ from framecue.errors import MakerMismatchError, UsageError
 from framecue.features.store import FeatureStore
 from framecue.search import Filter, IndexStatus, MomentIndex
 from framecue.tasks.index_rules import IndexRules
+from framecue.tasks.matching import Floors
 from framecue.tasks.moments import HOP_SECONDS, WINDOW_SECONDS, check_windows
 from framecue.tasks.scanning import absolute
 from framecue.tasks.searching import find_moments
@@ -310,8 +311,7 @@ class Collection:
             start_seconds=start_seconds,
             end_seconds=end_seconds,
         )
-        if min_score is None and text is not None:
-            min_score = self.rules.floor_of_texts()
+        floors = self.rules.floors_of_texts() if text is not None else Floors()
         return find_moments(
             self.index,
             query.vectors,
@@ -319,7 +319,8 @@ class Collection:
             rule=self.rules.for_texts() if text is not None else self.rules.for_examples(),
             top_k=top_k,
             where=where,
-            min_score=min_score,
+            min_score=floors.match if min_score is None else min_score,
+            absent_below=floors.absent,
             merge=merge,
             exclude=query.exclude,
         )

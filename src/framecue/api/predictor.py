@@ -145,8 +145,8 @@ class Predictor:
     ) -> Classification:
         """Probabilities of `labels` for one video, best first.
 
-        Asked for its own classes, an adapter with a rule for it also says when the video shows none of them; its
-        probabilities are calibrated then.
+        Asked for its own classes, an adapter that had enough validation videos gives calibrated probabilities, and says
+        when the video shows none of them, if it learned to tell. The answer says which it was.
 
         Args:
             labels: any names; None = the adapter's own classes.
@@ -162,15 +162,23 @@ class Predictor:
         views = self._views(features)
         logits = self._logits(views[None], names)
         unknown = False
-        rule = self._rule_for(self._own_words(names))
-        if rule is not None:
-            probabilities, rejected = apply_rejection(rule, logits)
-            scores, unknown = probabilities[0], bool(rejected[0])
+        own = set(self._own_words(names)) == set(self.class_names)
+        if own and self._rejection is not None:
+            probabilities, rejected = apply_rejection(self._rejection, logits)
+            scores, unknown = probabilities[0], bool(rejected[0]) and self._rejection.is_usable
         else:
             scores = average_views(logits)[0]
         best = np.argsort(-scores, kind="stable")[:top_k]
         labels, best_scores = [names[i] for i in best], [float(scores[i]) for i in best]
-        return Classification(Path(path), labels, best_scores, unknown, features.notes)
+        return Classification(Path(path), labels, best_scores, unknown, features.notes, self._calibration(own=own))
+
+    def _calibration(self, *, own: bool) -> str:
+        """What `Classification.calibration` says; `own`: the adapter's own classes were asked for."""
+        if self.card is None:
+            return "not calibrated: no adapter"
+        if not own:
+            return "not calibrated: other names than the adapter's"
+        return self.card.calibration or "not calibrated: the adapter does not say on how many videos"
 
     def classify_many(
         self, paths: Iterable[str | Path], labels: Iterable[str] | None = None, *, top_k: int | None = 5

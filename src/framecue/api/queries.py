@@ -77,7 +77,9 @@ def read_query(
 
 
 def cover(spans: npt.NDArray[np.float64], scores: npt.NDArray[np.float64], labels: Sequence[str]) -> ScoreCurves:
-    """Scores of overlapping moments as curves: at each time the mean of the moments there.
+    """Scores of overlapping moments as curves: at each time that of the best moment there.
+
+    So a curve is as high over a moment that a search found as the score the search gave it.
 
     Args:
         spans: [K, 2] seconds, in the order of their starts.
@@ -85,15 +87,12 @@ def cover(spans: npt.NDArray[np.float64], scores: npt.NDArray[np.float64], label
     """
     edges = np.unique(spans)
     first, end = np.searchsorted(edges, spans[:, 0]), np.searchsorted(edges, spans[:, 1])
-    values = np.concatenate([np.ones((len(spans), 1)), scores], axis=1)
-    steps = np.zeros((len(edges), values.shape[1]))
-    np.add.at(steps, first, values)
-    np.subtract.at(steps, end, values)
-    sums = np.cumsum(steps, axis=0)[:-1]
-    count = np.round(sums[:, :1])
-    means = np.divide(sums[:, 1:], count, out=np.zeros_like(sums[:, 1:]), where=count > 0)
-    recorder = CurveRecorder(len(labels))
-    recorder.add(np.clip(means, 0, 1).astype(np.float32), edges)
+    best = np.zeros((max(len(edges) - 1, 0), len(labels)))
+    for step in range(int((end - first).max(initial=0))):
+        there = first + step < end
+        np.maximum.at(best, first[there] + step, scores[there])
+    recorder = CurveRecorder(len(labels), peaks=True)
+    recorder.add(np.clip(best, 0, 1).astype(np.float32), edges)
     return recorder.finish(tuple(labels))
 
 

@@ -17,10 +17,12 @@ from framecue.cli.common import (
     exit_for_skipped,
     folder_rules,
     names_asked,
+    note,
     note_files,
     print_json,
     printable,
 )
+from framecue.report.percents import score_percent
 
 if TYPE_CHECKING:
     from framecue.types import Classification
@@ -67,25 +69,37 @@ def classify(
     predictor = load(adapter, backbone=backbone, device=device, decoding=decoding_asked(stream, strict, retry))
     answers: list[Classification] = []
     skipped: list[Skipped] = []
+    calibrations: dict[str, None] = {}
     for answer in predictor.classify_many(paths, names, top_k=top_k):
         if isinstance(answer, Skipped):
             skipped.append(answer)
             continue
         note_files(Noted(answer.path, sentence) for sentence in answer.notes)
+        calibrations[answer.calibration] = None
         if json:
             answers.append(answer)
         else:
             _print(answer)  # each as it is done: what follows may take hours, and be cut short
     if json:
         print_json([_as_json(answer) for answer in answers])
+    for sentence in calibrations:
+        note(f"percentages: {sentence}")
     exit_for_skipped(skipped)
 
 
 def _print(answer: "Classification") -> None:
-    """A video's name has a line of its own and labels come last: however long they are, nothing of them is cut."""
-    typer.echo(printable(answer.path) + (f": {NONE_OF_THESE}" if answer.none_of_these else ""))
+    """A video's name has a line of its own and labels come last: however long they are, nothing of them is cut.
+
+    Percentages add up to 100 over the names asked for. Where it is none of them they mean nothing, and are left out.
+    """
+    if answer.none_of_these:
+        typer.echo(f"{printable(answer.path)}: {NONE_OF_THESE}")
+        for label in answer.labels:
+            typer.echo(f"  nearest  {printable(label)}")
+        return
+    typer.echo(printable(answer.path))
     for label, score in zip(answer.labels, answer.scores, strict=True):
-        typer.echo(f"  {100 * score:5.1f} %  {'█' * round(20 * score):20}  {printable(label)}")
+        typer.echo(f"  {score_percent(score):>5}  {'█' * round(20 * score):20}  {printable(label)}")
 
 
 def _as_json(answer: "Classification") -> dict[str, Any]:
@@ -93,6 +107,7 @@ def _as_json(answer: "Classification") -> dict[str, Any]:
     return {
         "video": str(answer.path),
         "none_of_these": answer.none_of_these,
+        "calibration": answer.calibration,
         "notes": list(answer.notes),
         "predictions": [{"label": label, "score": round(score, 6)} for label, score in predictions],
     }

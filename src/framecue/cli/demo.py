@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from framecue.cli.common import exit_for_skipped, note, progress_bars
+from framecue.report.percents import SPREAD_WORDS, mean_with_interval, score_percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,9 +55,7 @@ def _print(result: "DemoResult") -> None:
     from framecue.report.summary import GROUP_NAMES, METHODS
 
     results, console = result.results, Console()
-    table = Table(
-        title=f"top-1 on test videos in %, mean ± std over {len(results['seeds'])} seeds", title_justify="left"
-    )
+    table = Table(title=f"top-1 on test videos in %, mean over {len(results['seeds'])} seeds", title_justify="left")
     table.add_column("method", no_wrap=True)
     for name in ("all seen", "order pairs", "other seen", "held-out"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -75,9 +74,13 @@ def _print(result: "DemoResult") -> None:
         console.print(_localization_table(results["localization"]))
     if "retrieval" in results:
         console.print(_retrieval_table(results["retrieval"]["table"]))
+    console.print(f"{SPREAD_WORDS}.", soft_wrap=True, highlight=False)
     console.print(result.headline, soft_wrap=True, highlight=False)
     for truth, answer in result.new_files:
-        guesses = ", ".join(f"{label} {score:.0%}" for label, score in zip(answer.labels, answer.scores, strict=True))
+        scored = zip(answer.labels, answer.scores, strict=True)
+        guesses = ", ".join(f"{label} {score_percent(score)}" for label, score in scored)
+        if answer.none_of_these:
+            guesses = f"none of these, the nearest is {answer.labels[0]}"
         console.print(f"new file {answer.path} ({truth}): {guesses}", soft_wrap=True, highlight=False, markup=False)
     console.print(
         f"numbers {result.results_path}\nreport {result.page_path}", soft_wrap=True, highlight=False, markup=False
@@ -91,8 +94,7 @@ def _localization_table(localization: "Mapping[str, Any]") -> "Table":
     from rich.table import Table
 
     table = Table(
-        title=f"untrimmed videos, average mAP (overlap 0.3 to 0.7) in %, mean ± std over "
-        f"{len(localization['seeds'])} seeds",
+        title=f"untrimmed videos, average mAP (overlap 0.3 to 0.7) in %, mean over {len(localization['seeds'])} seeds",
         title_justify="left",
     )
     table.add_column("method", overflow="fold")
@@ -109,7 +111,7 @@ def _retrieval_table(retrieval: "Mapping[str, Any]") -> "Table":
 
     seeds = retrieval["protocols"][0]["num_trials"]
     table = Table(
-        title=f"sentences and videos, R@1 in % and median rank, mean ± std over {seeds} seeds", title_justify="left"
+        title=f"sentences and videos, R@1 in % and median rank, mean over {seeds} seeds", title_justify="left"
     )
     table.add_column("method", overflow="fold")
     columns = ("t2v/R1", "t2v/MdR", "v2t/R1", "v2t/MdR")
@@ -121,7 +123,4 @@ def _retrieval_table(retrieval: "Mapping[str, Any]") -> "Table":
 
 
 def _cell(cell: "Mapping[str, Any] | None") -> str:
-    if cell is None:
-        return "-"
-    scale = 1 if cell.get("unit") == "rank" else 100
-    return f"{scale * cell['mean']:.1f}" + (f" ± {scale * cell['std']:.1f}" if cell["std"] is not None else "")
+    return "-" if cell is None else mean_with_interval(cell)

@@ -10,6 +10,7 @@ import typer
 from framecue.cli.common import clock, note, printable
 from framecue.errors import VideoError
 from framecue.files import why_not_written, write_text
+from framecue.report.percents import score_percent
 from framecue.report.segment_files import FILE_PER_VIDEO, ONE_FILE, subtitle_files
 from framecue.types import AnnotatedVideo, Localization, Skipped
 from framecue.video.source import Decoding
@@ -130,4 +131,4 @@ def _print_table(answers: Sequence[Localization]) -> None:
         for found in answer.segments:
             times = f"{clock(found.start_seconds, tenths=True)} - {clock(found.end_seconds, tenths=True)}"
             bar = "█" * round(20 * min(found.score, 1))
-            typer.echo(f"  {times}  {100 * found.score:5.1f} %  {bar:20}  {printable(found.label)}")
+            typer.echo(f"  {times}  {score_percent(found.score):>5}  {bar:20}  {printable(found.label)}")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from framecue.cli.common import printable
+from framecue.report.percents import few_items_remark, percent_with_interval
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,16 +49,19 @@ def _print_localization(results: Mapping[str, Any]) -> None:
             figures = [*numbers["map"].values(), numbers["average_map"]]
             table.add_row(method, *(f"{100 * value:.1f}" for value in figures))
         console.print(table)
+        _print_remark(console, first["num_videos"], f"{key} videos" if key != "novel" else "videos of held-out names")
     for line in results["notes"]:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     _print_doubts(console, results)
+    console.print(f"none of these: {results['calibration']['note']}.", soft_wrap=True, highlight=False)
     if results.get("reported"):
         console.print(_reported_line(results["reported"]), soft_wrap=True)
     console.print(
         f"seed {results['seed']}, score = proposal^{1 - results['fusion_weight']:g} x "
         f"class^{results['fusion_weight']:g}, "
         f"proposals: {protocol['proposals']}, external scores: {protocol['external_scores']}. "
-        "B-I: the frozen backbone with templates names the segments.",
+        "B-I: the frozen backbone with templates names the segments. mAP has no interval within one run; "
+        "`framecue reproduce localization` gives it over seeds.",
         soft_wrap=True,
     )
 
@@ -76,8 +80,8 @@ def _reported_line(reported: Mapping[str, Any]) -> str:
     """What `localize` would show of these videos, with the least score that validation chose."""
     line = (
         f"`localize` reports segments from a score of {reported['min_score']:.2f}: of these "
-        f"{100 * reported['precision']:.0f} % are right at an overlap of {reported['tiou']:g}, and "
-        f"{100 * reported['recall']:.0f} % of the actions are found"
+        f"{_share(reported, 'precision')} % are right at an overlap of {reported['tiou']:g}, and "
+        f"{_share(reported, 'recall')} % of the actions are found"
     )
     for key, what in (
         ("idle", "videos without any action"),
@@ -85,7 +89,7 @@ def _reported_line(reported: Mapping[str, Any]) -> str:
     ):
         if none := reported.get(key):
             line += (
-                f"; of {none['num_videos']} {what} {100 * none['videos_without_report']:.0f} % yield none, "
+                f"; of {none['num_videos']} {what} {_share(none, 'videos_without_report')} % yield none, "
                 f"on average {none['reported_per_video']:.1f} each"
             )
     return line + "."
@@ -105,23 +109,41 @@ def _print_recognition(results: Mapping[str, Any]) -> None:
         for column in ("top-1 %", "top-5 %", "mean per class %", "videos"):
             table.add_column(column, justify="right", overflow="fold")
         for method, numbers in results[key].items():
-            top5 = f"{100 * numbers['top5']:.1f}" if numbers["num_classes"] > 5 else "-"
+            top5 = _share(numbers, "top5") if numbers["num_classes"] > 5 else "-"
             table.add_row(
-                method,
-                f"{100 * numbers['top1']:.1f}",
-                top5,
-                f"{100 * numbers['mean_class']:.1f}",
-                str(numbers["num_videos"]),
+                method, _share(numbers, "top1"), top5, _share(numbers, "mean_class"), str(numbers["num_videos"])
             )
         console.print(table)
-    if "rejection" in results:
-        console.print(_rejection_line(results["rejection"]), soft_wrap=True)
+        ours = results[key][results["method"]]
+        console.print(_worst_classes(ours), soft_wrap=True, markup=False, highlight=False)
+        _print_remark(console, ours["num_videos"], f"{key} videos" if key != "novel" else "videos of held-out names")
+    calibration, rejection = results["calibration"], results.get("rejection")
+    console.print(_calibration_line(calibration, rejection), soft_wrap=True, highlight=False)
+    if rejection is not None:
+        console.print(_rejection_line(rejection, calibration["promise"]), soft_wrap=True, highlight=False)
     _print_doubts(console, results)
     console.print(
-        f"seed {results['seed']}, {protocol['views']} views, external scores: {protocol['external_scores']}. "
-        "B-I frozen backbone with templates, B-II linear probe.",
+        f"seed {results['seed']}, {protocol['views']} views, external scores: {protocol['external_scores']}; in "
+        "brackets 95 % intervals over videos (Wilson). B-I frozen backbone with templates, B-II linear probe.",
         soft_wrap=True,
     )
+
+
+WORST_CLASSES = 5
+
+
+def _share(numbers: Mapping[str, Any], name: str) -> str:
+    return percent_with_interval(numbers[name], numbers["ci95"][name])
+
+
+def _worst_classes(numbers: Mapping[str, Any]) -> str:
+    """The classes that a method knows least; results.json has all."""
+    worst = sorted(numbers["per_class"].items(), key=lambda item: (item[1]["accuracy"], item[0]))[:WORST_CLASSES]
+    shown = ", ".join(
+        f"{printable(name)} {percent_with_interval(one['accuracy'], one['ci95'])} of {one['num_videos']}"
+        for name, one in worst
+    )
+    return f"least accurate classes, %: {shown}"
 
 
 RETRIEVAL_COLUMNS = ("R@1 %", "R@5 %", "R@10 %", "median rank", "mean rank")
@@ -142,7 +164,7 @@ def _print_retrieval(results: Mapping[str, Any]) -> None:
         for column in RETRIEVAL_COLUMNS:
             table.add_column(column, justify="right", overflow="fold")
         for method, numbers in results[part].items():
-            table.add_row(method, *(f"{numbers[f'{side}/{key}']:.1f}" for key in _RETRIEVAL_KEYS))
+            table.add_row(method, *(_recall_or_rank(numbers, f"{side}/{key}") for key in _RETRIEVAL_KEYS))
         if results[part]:
             console.print(table)
     _print_groups(console, results[part])
@@ -150,12 +172,23 @@ def _print_retrieval(results: Mapping[str, Any]) -> None:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     if not results[part]:
         console.print("Nothing was measured: there is neither a test nor a validation video.", soft_wrap=True)
+    console.print(f"scores of a search: {results['calibration']['note']}.", soft_wrap=True, highlight=False)
+    _print_remark(console, protocol["num_videos"], f"{part} videos")
     _print_doubts(console, results)
     console.print(
-        f"seed {results['seed']}, {protocol['views']} views, loss {protocol['loss']}, ties: {protocol['ties']}, "
+        f"seed {results['seed']}; in brackets 95 % intervals over queries (Wilson); "
+        f"{protocol['views']} views, loss {protocol['loss']}, ties: {protocol['ties']}, "
         f"normalization over the query set: {protocol['query_set_normalization']}.",
         soft_wrap=True,
     )
+
+
+def _recall_or_rank(numbers: Mapping[str, Any], name: str) -> str:
+    """A recall in percent with its 95 % interval, or a rank."""
+    interval = numbers["ci95"].get(name)
+    if interval is None:
+        return f"{numbers[name]:.1f}"
+    return percent_with_interval(numbers[name] / 100, [bound / 100 for bound in interval])
 
 
 def _print_groups(console: "Console", measured: Mapping[str, Any]) -> None:
@@ -164,24 +197,48 @@ def _print_groups(console: "Console", measured: Mapping[str, Any]) -> None:
 
     if not all("groups" in numbers for numbers in measured.values()) or not measured:
         return
-    table = Table(title="R@1 % by group of captions, among all: text to video, video to text", title_justify="left")
+    table = Table(
+        title="R@1 % by group of captions, among all: text to video above video to text", title_justify="left"
+    )
     table.add_column("group", overflow="fold")
     for method in measured:
         table.add_column(method, justify="right", overflow="fold")
     for group in next(iter(measured.values()))["groups"]:
         cells = [numbers["groups"][group] for numbers in measured.values()]
-        table.add_row(printable(group), *(f"{cell['t2v/R1']:.1f}, {cell['v2t/R1']:.1f}" for cell in cells))
+        sides = ("t2v/R1", "v2t/R1")
+        table.add_row(printable(group), *("\n".join(_recall_or_rank(cell, side) for side in sides) for cell in cells))
     console.print(table)
 
 
-def _rejection_line(rejection: Mapping[str, Any]) -> str:
+def _calibration_line(calibration: Mapping[str, Any], rejection: Mapping[str, Any] | None) -> str:
+    """How the percentages came about, and what they were off by on videos that the temperature had not seen."""
+    if "cross_fitted" not in calibration or rejection is None:
+        return f"percentages: {calibration['note']}."
+    before, after = (100 * calibration[name]["ece"] for name in ("own_temperature", "cross_fitted"))
+    return (
+        f"percentages: {calibration['note']}; temperature {rejection['rule']['temperature']:.2f}, "
+        f"cross-fitted calibration error {after:.1f} points, {before:.1f} without."
+    )
+
+
+def _rejection_line(rejection: Mapping[str, Any], promise: Mapping[str, Any]) -> str:
     """What "none of these" is worth: fitted on validation, measured on this part and on held-out classes."""
     rule = rejection["rule"]
-    calibration = f"calibration temperature {rule['temperature']:.2f}"
     if rule["val_auroc"] is None:
-        return f"{calibration}; none of these: never said, as validation videos of one class cannot tell."
-    line = f"{calibration}; none of these: {rule['score']}, validation AUROC {rule['val_auroc']:.2f}"
+        return "none of these: never said, as validation videos of one class cannot tell."
+    low, high = (100 * share for share in promise["ci95"])
+    kept = percent_with_interval(rejection["kept_known"], rejection["kept_known_ci95"])
+    line = (
+        f"none of these: {rule['score']}, validation AUROC {rule['val_auroc']:.2f}; it promises to keep "
+        f"{100 * rule['keep']:.0f} % of known videos (with {rule['num_val']} validation videos {low:.0f} to {high:.0f} "
+        f"%), and keeps {kept} % of these"
+    )
     measured = rejection["auroc_chosen"]
     if measured is not None:
-        line += f", AUROC against held-out classes {measured:.2f}"
+        line += f"; AUROC against held-out classes {measured:.2f}"
     return line + "."
+
+
+def _print_remark(console: "Console", num_items: int, what: str) -> None:
+    if remark := few_items_remark(num_items, what):
+        console.print(remark, soft_wrap=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from framecue.cli.common import printable
+from framecue.report.percents import DASH
 
 
 def print_detections(scored: Mapping[str, Any], *, per_class: bool) -> None:
@@ -41,10 +42,11 @@ def print_retrieval(scored: Mapping[str, Any]) -> None:
     """Both directions, how the figures were made, and what readers have to know."""
     used = scored["protocol"]["post_processing"]
     names = ("R1", "R5", "R10", "MdR", "MnR")
-    rows = [
-        (title, *(f"{scored[f'{way}/{name}']:.2f}" for name in names), str(scored[f"{way}/queries"]))
-        for title, way in (("text to video", "t2v"), ("video to text", "v2t"))
-    ]
+    rows = []
+    for title, way in (("text to video", "t2v"), ("video to text", "v2t")):
+        keys = [f"{way}/{name}" for name in names]
+        rows.append((title, *(f"{scored[key]:.2f}" for key in keys), str(scored[f"{way}/queries"])))
+        rows.append(("95 % interval", *(_interval(scored, key) for key in keys), ""))
     title = "retrieval" if used is None else f"retrieval with {used['method']}, which uses {used['uses']}"
     _print(title, ("direction", "R@1 %", "R@5 %", "R@10 %", "median rank", "mean rank", "queries"), rows)
     matrix, truth = scored["matrix"], scored["truth"]
@@ -62,6 +64,12 @@ def print_retrieval(scored: Mapping[str, Any]) -> None:
         ),
         *scored["notes"],
     )
+
+
+def _interval(scored: Mapping[str, Any], name: str) -> str:
+    """The 95 % interval of a recall; a rank has none."""
+    low, high = scored["ci95"].get(name, (None, None))
+    return "" if low is None else f"{low:.1f}{DASH}{high:.1f}"
 
 
 def print_moments(scored: Mapping[str, Any]) -> None:

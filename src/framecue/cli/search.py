@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from framecue.cli.common import clock, exit_for_skipped, note, print_json, printable, skipped_json
+from framecue.report.percents import score_percent
 
 if TYPE_CHECKING:
     from framecue.cli.search_exports import Exports
@@ -53,8 +54,8 @@ def search(
 ) -> None:
     """Find the moments of indexed videos that show what a sentence says, or what an image or a video shows.
 
-    Where no moment is likely to, that is said, and the nearest ones are listed. Moments whose video has gone, or whose
-    part cannot be written, are listed and the rest go on (exit code 3).
+    Where no moment is a sure match, or none is likely to be one, that is said, and the nearest ones are listed. Moments
+    whose video has gone, or whose part cannot be written, are listed and the rest go on (exit code 3).
     """
     from framecue.api.collection import open_index
     from framecue.cli.search_exports import check_folder, export
@@ -139,9 +140,11 @@ def _print_table(result: "SearchResult", *, filtered: bool) -> None:
             + ("no video passes the filters." if filtered else "the index holds no videos; framecue index add VIDEOS.")
         )
         return
-    if result.nothing_matches:
+    if result.verdict == "nothing":
         typer.echo(f"Nothing here matches {query}; the nearest are:")
-    matches = sum(moment.score >= result.min_score for moment in result.moments)
+    if result.verdict == "unsure":
+        typer.echo(f"No sure match for {query}; the nearest are:")
+    matches = sum(map(result.is_match, result.moments))
     for rank, moment in enumerate(result.moments, start=1):
         if 0 < matches == rank - 1:
             typer.echo("No matches, but the nearest of what is left:")
@@ -154,7 +157,7 @@ def _line(rank: int, moment: "Moment") -> str:
     gone = "" if moment.video.path.exists() else "  (the file has gone)"
     length = moment.end_seconds - moment.start_seconds
     return (
-        f"{rank:3}  {times}  {100 * moment.score:5.1f} %  {bar:{BAR_WIDTH}}  {length:6.1f} s  "
+        f"{rank:3}  {times}  {score_percent(moment.score):>5}  {bar:{BAR_WIDTH}}  {length:6.1f} s  "
         f"{printable(moment.video.path)}{gone}"
     )
 
@@ -164,6 +167,7 @@ def _as_json(result: "SearchResult", exports: "Exports") -> dict[str, Any]:
     return {
         "query": result.query,
         "nothing_matches": result.nothing_matches,
+        "verdict": result.verdict,
         "min_score": result.min_score,
         "num_videos": result.num_videos,
         "exact": result.exact,
@@ -176,7 +180,7 @@ def _as_json(result: "SearchResult", exports: "Exports") -> dict[str, Any]:
                 "end_seconds": round(moment.end_seconds, 6),
                 "score": moment.score,
                 "similarity": moment.similarity,
-                "is_match": moment.score >= result.min_score,
+                "is_match": result.is_match(moment),
                 "duration_seconds": moment.video.duration_seconds,
                 "origin_seconds": moment.video.origin_seconds,
                 "date": moment.video.date.isoformat(),

@@ -45,7 +45,9 @@ class AdapterCard(BaseModel):
         model: prompt layout, temporal module, temperature.
         class_names: the names it was trained on, in score order; none where captions were.
         templates, descriptions: handcrafted texts, where the model's embeddings hold a part of them.
-        rejection: rule for "none of these", fitted on validation videos; None where there is none.
+        rejection: calibration temperature and rule for "none of these", fitted on validation videos; None where these
+            were too few.
+        calibration: on how many videos that was, or why it was not; empty where nobody asked.
         matching: how sure a similarity makes a match, fitted on validation captions; of task retrieval alone.
         localization: sizes of the proposal network, windows, suppression; of task localization alone.
         fusion_weight: how much the class counts in a segment's score, chosen on validation.
@@ -71,6 +73,7 @@ class AdapterCard(BaseModel):
     templates: tuple[str, ...] = ()
     descriptions: dict[str, tuple[str, ...]] = {}
     rejection: dict[str, Any] | None = None
+    calibration: str = ""
     matching: dict[str, Any] | None = None
     localization: LocalizationConfig | None = None
     fusion_weight: float = Field(default=0.5, gt=0, le=1)

@@ -22,7 +22,7 @@ from framecue.datasets.world import NOVEL_CLASSES, SEEN_CLASSES, render_clip, wr
 from framecue.errors import ConfigError
 from framecue.features.extract import ExtractionProgress
 from framecue.files import write_text
-from framecue.models.adapter import load_adapter
+from framecue.models.adapter import load_adapter, read_card
 from framecue.models.video_text import num_trainable
 from framecue.report.demo_localization import LocalizationDemo, LocalizationPlan, run_localization
 from framecue.report.demo_retrieval import RetrievalDemo, run_retrieval
@@ -31,6 +31,7 @@ from framecue.report.page_localization import localization_headline
 from framecue.report.page_retrieval import retrieval_headline
 from framecue.report.strips import TOP_K, film_frames, pick_strips
 from framecue.report.summary import METHODS, SPREAD, Names, accuracy_table, collect, headline, per_class_table
+from framecue.tasks.evaluation import rejection_rule
 from framecue.tasks.recognition_data import RecognitionData, prepare
 from framecue.training.log import read_log
 from framecue.training.recognition import RunProgress, RunResult, train_recognition
@@ -143,7 +144,7 @@ def run_demo(
     searched = _search(out, plan, backbone, seeds, restart, progress, clock)
     if searched is not None:
         results["retrieval"] = searched.results
-    mirrored, samples = pick_strips(data, model, TEMPLATES)
+    mirrored, samples = pick_strips(data, model, TEMPLATES, rule=rejection_rule(read_card(adapter)))
     new_strips = [_new_strip(truth, answer, plan) for truth, answer in answers]
     logs = {method: [read_log(run.adapter.parent) for run in by_method[method]] for method in TRAINED}
     timelines = found_in_time.timelines if found_in_time else ()
@@ -334,13 +335,15 @@ def _as_plain(truth: str, answer: Classification, out: Path) -> dict[str, Any]:
         "truth": truth,
         "labels": list(answer.labels),
         "scores": [round(score, 6) for score in answer.scores],
+        "none_of_these": answer.none_of_these,
+        "calibration": answer.calibration,
     }
 
 
 def _new_strip(truth: str, answer: Classification, plan: DemoPlan) -> Strip:
     note = "a held-out name, asked with labels=[...]" if truth in plan.held_out else "one of the adapter's own classes"
     guesses = list(zip(answer.labels, answer.scores, strict=True))
-    return Strip(truth, film_frames(answer.path), {"A5": guesses}, note)
+    return Strip(truth, film_frames(answer.path), {"A5": guesses}, note, ("A5",) if answer.none_of_these else ())
 
 
 class _Clock:

@@ -1,7 +1,7 @@
 """The demo's second half: actions found in untrimmed videos of the built-in world, closed-set and by held-out names."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +181,7 @@ def _spread(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         columns = {tiou: [run[method]["map"][tiou] for run in runs] for tiou in first["map"]}
         columns["average"] = [run[method]["average_map"] for run in runs]
         table[method] = {
-            name: {"mean": (spread := mean_and_spread(values)).mean, "std": spread.std, "values": values}
-            for name, values in columns.items()
+            name: {**asdict(mean_and_spread(values)), "values": values} for name, values in columns.items()
         }
     return table
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,7 @@ def _search(
         "window_seconds": WINDOW_SECONDS,
         "hop_seconds": HOP_SECONDS,
         "moments_right": right,
+        "num_judged": TOP_K * len(names),
     }
     return about, [_found(shown.search(query, top_k=TOP_K)) for query in QUERIES]
 
@@ -229,14 +230,15 @@ def _pictures(moment: Moment) -> list[bytes]:
 
 
 def _spread(values: Sequence[float]) -> dict[str, Any]:
-    spread = mean_and_spread(values)
-    return {"mean": spread.mean, "std": spread.std, "values": list(values)}
+    return {**asdict(mean_and_spread(values)), "values": list(values)}
 
 
 def _query_json(result: SearchResult, out: Path) -> dict[str, Any]:
     return {
         "query": result.query,
-        "nothing_matches": result.nothing_matches,
+        "verdict": result.verdict,
+        "min_score": round(result.min_score, 4),
+        "absent_below": round(result.absent_below, 4),
         "moments": [
             {
                 "path": moment.video.path.relative_to(out.absolute()).as_posix(),

@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
@@ -17,6 +17,7 @@ from framecue.report.demo_retrieval import FoundMoments
 from framecue.report.page_localization import LEAD, localization_body, localization_headline
 from framecue.report.page_retrieval import LEAD as RETRIEVAL_LEAD
 from framecue.report.page_retrieval import retrieval_body, retrieval_headline
+from framecue.report.percents import SPREAD_WORDS, mean_with_interval, score_percent
 from framecue.report.plots import COLORS, accuracy_bars, confusion_heatmap, learning_curves
 from framecue.report.summary import GROUP_NAMES, GROUPS, METHODS, headline, pairs_first, percent
 
@@ -67,12 +68,14 @@ class Strip:
         frames: uint8 [8, H, W, 3], evenly spread, in their order.
         answers: method -> (name, probability) pairs, best first.
         note: a line under the title; may be empty.
+        rejecting: methods that hold it for none of these.
     """
 
     truth: str
     frames: npt.NDArray[np.uint8]
     answers: Mapping[str, Sequence[tuple[str, float]]]
     note: str = ""
+    rejecting: Collection[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,10 +212,10 @@ def _accuracy(results: Mapping[str, Any]) -> str:
     )
     return section(
         "Accuracy on test videos",
-        "Bars are means over seeds, whiskers one standard deviation, dots the single seeds. B-I and B-II draw nothing "
-        "at random, so their seeds agree.",
+        "Bars are means over seeds, whiskers 95 % intervals, dots the single seeds. B-I and B-II draw nothing at "
+        f"random, so their seeds agree. {SPREAD_WORDS}.",
         figure(accuracy_bars(accuracy, GROUP_NAMES, limits, label=f"Accuracy in percent. {said}"), ""),
-        '<div class="wide"><table><thead><tr><th>top-1 in %, mean ± std over '
+        '<div class="wide"><table><thead><tr><th>top-1 in %, mean over '
         f"{len(results['seeds'])} seeds</th>{head}</tr></thead><tbody>{rows}"
         f'<tr class="note"><td>ceiling of any model blind to the order of frames</td>{ceiling}</tr>'
         "</tbody></table></div>",
@@ -267,7 +270,10 @@ def _strip(strip: Strip) -> str:
         f'width="{frame.shape[1]}" height="{frame.shape[0]}">'
         for number, frame in enumerate(strip.frames, start=1)
     )
-    answers = "".join(_answer(method, guesses, strip.truth) for method, guesses in strip.answers.items())
+    answers = "".join(
+        _answer(method, guesses, strip.truth, rejected=method in strip.rejecting)
+        for method, guesses in strip.answers.items()
+    )
     note = f' <span class="muted">{escape(strip.note)}</span>' if strip.note else ""
     return (
         f'<article class="strip"><h3>{escape(strip.truth)}{note}</h3><div class="frames">{images}</div>'
@@ -275,17 +281,29 @@ def _strip(strip: Strip) -> str:
     )
 
 
-def _answer(method: str, guesses: Iterable[tuple[str, float]], truth: str) -> str:
+def _answer(method: str, guesses: Iterable[tuple[str, float]], truth: str, *, rejected: bool = False) -> str:
+    """What a method says: bars in its color for the true name alone; no bars where it holds all names for wrong."""
     guesses = list(guesses)
-    right = bool(guesses) and guesses[0][0] == truth
+    right = bool(guesses) and guesses[0][0] == truth and not rejected
     verdict = '<span class="verdict right">✓ right</span>' if right else '<span class="verdict wrong">✗ wrong</span>'
+    if rejected:
+        told = truth not in [name for name, _ in guesses]
+        kind, mark = ("right", "✓") if told else ("wrong", "✗")
+        verdict = f'<span class="verdict {kind}">{mark} none of these</span>'
     rows = "".join(
         f'<div class="guess{" truth" if name == truth else ""}"><span class="name">{escape(name)}</span>'
-        f'<span class="bar"><i style="width:{100 * share:.1f}%"></i></span>'
-        f'<span class="value">{100 * share:.0f}%</span></div>'
+        + ("" if rejected else _bar(share))
+        + "</div>"
         for name, share in guesses
     )
     return f'<div class="{method.lower()}"><div><span class="dot"></span>{method}{verdict}</div>{rows}</div>'
+
+
+def _bar(share: float) -> str:
+    return (
+        f'<span class="bar"><i style="width:{100 * share:.1f}%"></i></span>'
+        f'<span class="value">{score_percent(share)}</span>'
+    )
 
 
 def _notes(results: Mapping[str, Any]) -> str:
@@ -321,12 +339,10 @@ def figure(svg: str, caption: str) -> str:
 
 
 def _cell(cell: Mapping[str, Any] | None, *, spread: bool = True) -> str:
-    """ "93.1 ± 0.4" in percent; a dash where a method has no answer."""
-    if cell is None or np.isnan(cell["mean"]):
+    """In percent, with its 95 % interval; a dash where a method has no answer."""
+    if cell is None:
         return NO_ANSWER
-    if not spread:
-        return f"{100 * cell['mean']:.0f}"
-    return f"{100 * cell['mean']:.1f}" + (f" ± {100 * cell['std']:.1f}" if cell["std"] is not None else "")
+    return mean_with_interval(cell) if spread else f"{100 * cell['mean']:.0f}"
 
 
 def _jpeg(frame: npt.NDArray[np.uint8]) -> str:

@@ -1,8 +1,12 @@
 """The part of the report about untrimmed videos: which stage loses what, where the errors come from, timelines."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from typing import Any
+
+from framecue.metrics.recognition import mean_and_spread
+from framecue.report.percents import mean_with_interval
 
 LEGEND = {
     "own proposals, true names": "our segments with the true names: stage one alone",
@@ -51,12 +55,12 @@ def _table(title: str, table: Mapping[str, Any], results: Mapping[str, Any]) -> 
         f"{'<span class=dot></span>' if method == results['method'] else ''}{escape(method)}"
         f"{_meaning(method)}</td>"
         + "".join(f"<td>{100 * cells[tiou]['mean']:.1f}</td>" for tiou in tious)
-        + f"<td>{_spread(cells['average'])}</td></tr>"
+        + f"<td>{mean_with_interval(cells['average'])}</td></tr>"
         for method, cells in table.items()
     )
     return (
         f'<h3>{escape(title)}</h3><div class="wide"><table><thead><tr><th>mAP in %, mean over '
-        f"{len(results['seeds'])} seeds, at an overlap of</th>{head}<th>average ± std</th></tr></thead>"
+        f"{len(results['seeds'])} seeds, at an overlap of</th>{head}<th>average</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div>"
     )
 
@@ -72,27 +76,29 @@ def _reported(results: Mapping[str, Any]) -> str:
     if not found:
         return ""
 
-    def mean(*keys: str) -> float:
-        values = []
-        for run in found:
-            value: Any = run
-            for key in keys:
-                value = value[key]
-            values.append(value)
-        return float(sum(values) / len(values))
+    def values(*keys: str) -> list[Any]:
+        picked: list[Any] = found
+        for key in keys:
+            picked = [one[key] for one in picked]
+        return picked
+
+    def share(*keys: str) -> str:
+        spread = asdict(mean_and_spread(values(*keys)))
+        return mean_with_interval(spread | {"ci95_items": values(*keys[:-1], "ci95", keys[-1])[0]})
 
     text = (
-        f"With the least score that validation chose, {100 * mean('precision'):.0f} % of the reported segments are "
-        f"right at an overlap of 0.5, and {100 * mean('recall'):.0f} % of the actions are found."
+        f"With the least score that validation chose, {share('precision')} % of the reported segments are "
+        f"right at an overlap of 0.5, and {share('recall')} % of the actions are found."
     )
     if all("idle" in run for run in found):
-        share = mean("idle", "videos_without_report")
-        text += f" Of the videos in which nothing happens, {100 * share:.0f} % yield nothing."
+        silent = share("idle", "videos_without_report")
+        text += f" Of the videos in which nothing happens, {silent} % yield nothing."
     if all("none_of_these" in run for run in found):
         text += (
             " Videos that show held-out actions alone, asked for the trained names: "
-            f"{100 * mean('none_of_these', 'videos_without_report'):.0f} % yield nothing, "
-            f"{mean('none_of_these', 'reported_per_video'):.1f} segments each are reported on average. "
+            f"{share('none_of_these', 'videos_without_report')} % yield nothing, "
+            f"{sum(values('none_of_these', 'reported_per_video')) / len(found):.1f} segments each are reported on "
+            "average. "
             "Most held-out actions are combinations of trained ones, and are taken for their parts."
         )
     return f"<p>{text}</p>"
@@ -112,10 +118,6 @@ def _errors(errors: Mapping[str, Any] | None) -> str:
         f"trained names, at an overlap of {errors['tiou']:g}.</p>"
         f'<div class="wide"><table><tbody>{rows}</tbody></table></div>'
     )
-
-
-def _spread(cell: Mapping[str, Any]) -> str:
-    return f"{100 * cell['mean']:.1f}" + (f" ± {100 * cell['std']:.1f}" if cell["std"] is not None else "")
 
 
 def _percent(cells: Mapping[str, Any]) -> str:

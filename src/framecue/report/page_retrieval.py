@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from framecue.metrics.intervals import wilson_interval
 from framecue.report.demo_retrieval import TIMED, FoundMoments
+from framecue.report.percents import mean_with_interval, percent_with_interval, score_percent
 from framecue.tasks.retrieval_evaluation import FROZEN
 
 LEAD = (
@@ -47,14 +49,14 @@ def _table(table: Mapping[str, Any]) -> str:
     )
     protocol = table["protocols"][0]
     return (
-        f"<p>{escape(protocol['description'])}; recalls in percent, mean ± std over "
+        f"<p>{escape(protocol['description'])}; recalls in percent, mean over "
         f"{protocol['num_trials']} seeds; ties count by their {escape(table['setting']['ties'])}.</p>"
         f'<div class="wide"><table>{bodies}</table></div>'
     )
 
 
 def _row(row: Mapping[str, Any], side: str) -> str:
-    cells = "".join(f"<td>{_cell(row['measures'][f'{side}/{key}'])}</td>" for key in COLUMNS)
+    cells = "".join(f"<td>{mean_with_interval(row['measures'][f'{side}/{key}'])}</td>" for key in COLUMNS)
     return f"<tr{_mark(row['method'])}><td>{_name(row['method'])}</td>{cells}</tr>"
 
 
@@ -65,7 +67,7 @@ def _groups(table: Mapping[str, Any]) -> str:
     rows = "".join(
         f"<tr{_mark(row['method'])}><td>{_name(row['method'])}</td>"
         + "".join(
-            f"<td>{_cell(row['measures'][f'{group}/t2v/R1'])}<br>{_cell(row['measures'][f'{group}/v2t/R1'])}</td>"
+            f"<td>{mean_with_interval(row['measures'][f'{group}/t2v/R1'])}<br>{mean_with_interval(row['measures'][f'{group}/v2t/R1'])}</td>"
             for group in groups
         )
         + "</tr>"
@@ -80,7 +82,7 @@ def _groups(table: Mapping[str, Any]) -> str:
 
 def _twins(results: Mapping[str, Any]) -> str:
     told = results["twins_told_apart"]
-    cells = ", ".join(f"{escape(method)} {_cell(cell)} %" for method, cell in told.items())
+    cells = ", ".join(f"{escape(method)} {mean_with_interval(cell)} %" for method, cell in told.items())
     return (
         "<h3>Forwards or backwards</h3><p>Test videos of pairs such as moving right and moving left are the same "
         "frames, run both ways. Share of captions nearer to their own video than to its reversal, where a guess has "
@@ -90,7 +92,10 @@ def _twins(results: Mapping[str, Any]) -> str:
 
 def _index(results: Mapping[str, Any]) -> str:
     index = results["index"]
-    right = ", ".join(f"{escape(method)} {100 * share:.0f} %" for method, share in index["moments_right"].items())
+    right = ", ".join(
+        f"{escape(method)} {percent_with_interval(share, wilson_interval(share, index['num_judged']))} %"
+        for method, share in index["moments_right"].items()
+    )
     return (
         f"<h3>Moments of an index</h3><p>{index['num_videos']} untrimmed test videos with several actions each, cut "
         f"into {index['num_moments']} overlapping moments of {index['window_seconds']:g} s. Of the first five moments "
@@ -101,15 +106,16 @@ def _index(results: Mapping[str, Any]) -> str:
 
 def _query(answer: FoundMoments) -> str:
     result = answer.result
-    none = (
-        f'<p class="note">Nothing here matches; the nearest are below {100 * result.min_score:.0f} %.</p>'
-        if result.nothing_matches
-        else ""
-    )
+    said = {
+        "match": "",
+        "unsure": f"No sure match: that begins at {score_percent(result.min_score)} in this index. The nearest are:",
+        "nothing": "Nothing here matches; sentences about other things are as near. The nearest are:",
+    }[result.verdict]
+    none = f'<p class="note">{said}</p>' if said else ""
     moments = "".join(
         f'<figure><div class="wide">{"".join(_picture(jpeg) for jpeg in strip)}</div><figcaption>'
         f"{escape(moment.video.path.name)}, {moment.start_seconds:.1f} to {moment.end_seconds:.1f} s, "
-        f"{100 * moment.score:.0f} %</figcaption></figure>"
+        f"{score_percent(moment.score)}</figcaption></figure>"
         for moment, strip in zip(result.moments, answer.strips, strict=False)
     )
     return f"<h3>“{escape(result.query)}”</h3>{none}{moments}"
@@ -126,8 +132,3 @@ def _mark(method: str) -> str:
 def _name(method: str) -> str:
     meaning = f'<br><span class="muted">{escape(MEANINGS[method])}</span>' if method in MEANINGS else ""
     return f"{'<span class=dot></span>' if method == TIMED else ''}{escape(method)}{meaning}"
-
-
-def _cell(cell: Mapping[str, Any]) -> str:
-    scale = 1 if cell.get("unit") == "rank" else 100
-    return f"{scale * cell['mean']:.1f}" + (f" ± {scale * cell['std']:.1f}" if cell["std"] else "")

@@ -37,10 +37,10 @@ Cells = Mapping[str, Mapping[str, Mapping[str, Any] | None]]
 def accuracy_bars(
     table: Cells, group_names: Mapping[str, str], limits: Mapping[str, float | None], *, label: str
 ) -> str:
-    """Grouped bars: mean accuracy of each method, whiskers of one standard deviation, a dot for each seed.
+    """Grouped bars: mean accuracy of each method, whiskers its 95 % interval, a dot for each seed.
 
     Args:
-        table: method -> group -> {"values", "mean", "std"}, None where a method has no answer.
+        table: method -> group -> {"values", "mean", "std", "half_width_95", "ci95_items"}, None where it has no answer.
         group_names: groups to draw, and what to call them.
         limits: by group, the order-blind ceiling; 1 and None are not drawn.
         label: what the picture says, for those who cannot see it.
@@ -79,15 +79,15 @@ def _bar(axes: Axes, x: float, width: float, cell: Mapping[str, Any] | None, col
         axes.bar(x, 0, width, color=color, label=legend)
         axes.text(x, 0.012, "no\nanswer", ha="center", va="bottom", fontsize=8, alpha=0.75, linespacing=0.95)
         return
-    mean, spread = cell["mean"], cell["std"] or 0.0
+    mean = cell["mean"]
+    low, high = (mean - cell["half_width_95"], mean + cell["half_width_95"]) if cell["std"] else cell["ci95_items"]
     axes.bar(x, mean, width, color=color, label=legend)
-    if spread:
-        axes.errorbar(x, mean, spread, color=INK, elinewidth=1.2, capsize=3, capthick=1.2)
+    axes.errorbar(x, mean, [[mean - low], [high - mean]], color=INK, elinewidth=1.2, capsize=3, capthick=1.2)
     values = np.array(cell["values"])
     if len(values) > 1:
         spots = x + width * 0.22 * np.linspace(-1, 1, len(values))
         axes.plot(spots, values, "o", ms=3.6, mfc=INK, mec="white", mew=0.6, zorder=4)
-    axes.text(x, max(mean + spread, values.max()) + 0.022, f"{100 * mean:.0f}", ha="center", va="bottom", fontsize=10)
+    axes.text(x, max(high, values.max()) + 0.022, f"{100 * mean:.0f}", ha="center", va="bottom", fontsize=10)
 
 
 def _ceiling(axes: Axes, group: int, limit: float | None, *, labeled: bool) -> None:

@@ -15,6 +15,7 @@ from typing import Literal, get_args
 from framecue.datasets.localization.submission import plain_score, plain_seconds, submission
 from framecue.errors import UsageError
 from framecue.files import write_text
+from framecue.report.percents import score_percent
 from framecue.types import Localization
 
 SegmentFormat = Literal["json", "csv", "activitynet", "vtt", "srt"]
@@ -114,7 +115,7 @@ def _cues(answer: Localization) -> list[tuple[int, int, str]]:
     for found in answer.segments:
         start = max(0, round(1000 * found.start_seconds))
         end = max(start + 1, round(1000 * found.end_seconds))
-        cues.append((start, end, -found.score, f"{found.label or NO_LABEL} ({found.score:.2f})"))
+        cues.append((start, end, -found.score, f"{found.label or NO_LABEL} ({score_percent(found.score)})"))
     return [(start, end, text) for start, end, _, text in sorted(cues)]
 
 

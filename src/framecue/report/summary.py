@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framecue.datasets.world import order_blind_ceiling, order_pairs
+from framecue.metrics.intervals import wilson_interval
 from framecue.metrics.recognition import mean_and_spread
 
 METHODS = ("B-I", "B-II", "A3", "A5")
@@ -19,7 +20,10 @@ GROUP_NAMES = {
     "other_seen": "other seen classes",
     "held_out": "held-out names",
 }
-SPREAD = "mean and sample standard deviation over seeds; half_width_95 is Student's 95 % interval of the mean"
+SPREAD = (
+    "mean and sample standard deviation over seeds; half_width_95 is Student's 95 % interval of the mean; ci95_items "
+    "is Wilson's 95 % interval over num_items test items"
+)
 
 Matrix = npt.NDArray[np.float64]
 
@@ -97,8 +101,17 @@ def accuracy_table(
         for group in GROUPS:
             part, rows = parts["held_out" if group == "held_out" else "seen"], names.rows(group)
             values = [group_accuracy(matrix, rows) for matrix in part] if rows else []
-            table[method][group] = {"values": values, **asdict(mean_and_spread(values))} if values else None
+            num_items = round(part[0][rows].sum()) if values else 0
+            table[method][group] = _cell(values, num_items) if num_items else None
     return table
+
+
+def _cell(values: Sequence[float], num_items: int) -> dict[str, Any]:
+    """Mean and spread over seeds of a share of the same items."""
+    spread = asdict(mean_and_spread(values))
+    return {"values": list(values), **spread, "num_items": num_items} | {
+        "ci95_items": list(wilson_interval(spread["mean"], num_items))
+    }
 
 
 def per_class_table(

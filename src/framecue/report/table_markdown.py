@@ -28,7 +28,7 @@ def markdown(table: Table) -> str:
     paper = paper_notes(table, shown)
     rows = [["method", *(column.heading for column in shown)]]
     for method in methods(table):
-        rows.append([method, *(percent_cell(table, cell(table, method, column)) for column in shown)])
+        rows.append([method, *(percent_cell(cell(table, method, column)) for column in shown)])
         if method in paper.rows:
             rows.append([f"{method}, published", *paper.rows[method]])
     by_group = group_rows(table)

@@ -64,7 +64,7 @@ def _numbers(table: Table) -> str:
     for method in methods(table):
         about = f' <span class="muted">{escape(ABOUT[method])}</span>' if method in ABOUT else ""
         dot = f'<span class="dot" style="--tint:{METHOD_COLORS.get(method, "var(--muted)")}"></span>'
-        cells = "".join(f"<td>{percent_cell(table, cell(table, method, column))}</td>" for column in shown)
+        cells = "".join(f"<td>{percent_cell(cell(table, method, column))}</td>" for column in shown)
         body.append(f"<tr><td>{dot}{escape(method)}{about}</td>{cells}</tr>")
         if method in paper.rows:
             cells = "".join(f"<td>{escape(text)}</td>" for text in paper.rows[method])

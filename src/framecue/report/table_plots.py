@@ -16,7 +16,6 @@ from framecue.report.tables import (
     percent_cell,
     quantity,
     shots_of,
-    spread_key,
 )
 
 METHOD_COLORS = {
@@ -42,8 +41,7 @@ def table_plot(table: Table) -> str:
     if is_localization(table):  # bars for each overlap of each method would be too many to read
         shown = [column for column in shown if column.measure.endswith("average_map")]
     said = "; ".join(
-        f"{method}: "
-        + ", ".join(f"{column.heading} {percent_cell(table, cell(table, method, column))}" for column in shown)
+        f"{method}: " + ", ".join(f"{column.heading} {percent_cell(cell(table, method, column))}" for column in shown)
         for method in methods(table)
     )
     several = [column for column in shown if shots_of(table, column.protocol)]
@@ -80,7 +78,7 @@ def _bars(axes: Axes, table: Table, shown: list[Column]) -> None:
             x = group + (slot + 0.5) * width - GROUP_WIDTH / 2
             numbers = cell(table, method, column)
             if numbers is not None:
-                spread = numbers.get(spread_key(table)) or 0.0
+                spread = numbers["half_width_95"] or 0.0
                 axes.bar(x, numbers["mean"], width * 0.88, color=color)
                 if spread:
                     axes.errorbar(x, numbers["mean"], spread, color=INK, elinewidth=1.1, capsize=2.5, capthick=1.1)
@@ -107,7 +105,7 @@ def _curves(axes: Axes, table: Table, shown: list[Column]) -> None:
             axes.errorbar(
                 [shots for shots, _ in points],
                 [numbers["mean"] for _, numbers in points],
-                [numbers.get(spread_key(table)) or 0.0 for _, numbers in points],
+                [numbers["half_width_95"] or 0.0 for _, numbers in points],
                 color=METHOD_COLORS.get(method, INK),
                 marker="o",
                 ms=4.5,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from framecue.report.paper_figures import PaperFigure, figures_of, is_papers_backbone
+from framecue.report.percents import mean_with_interval
 from framecue.report.table_words import COLUMNS, FEW_OVERLAPS, MAIN, PRINTED_OVERLAPS, TITLES
 
 if TYPE_CHECKING:
@@ -137,32 +138,25 @@ def cell(table: Table, method: str, column: Column, key: str = "measures") -> Ma
     return None
 
 
-def spread_key(table: Table) -> str:
-    """What stands behind every ± of a table: "ci95" where all its cells have that interval, else "std"."""
-    spreads = [numbers for numbers in _shown_cells(table) if numbers["std"] is not None]
-    return "ci95" if spreads and all(numbers.get("ci95") is not None for numbers in spreads) else "std"
-
-
 def _shown_cells(table: Table) -> list[Mapping[str, Any]]:
     cells = [cell(table, method, column) for method in methods(table) for column in columns(table)]
     return [numbers for numbers in cells if numbers]
 
 
-def percent_cell(table: Table, numbers: Mapping[str, Any] | None) -> str:
-    """ "66.4 ± 0.3" in percent, a rank as it is; a dash where there is no answer."""
-    if numbers is None:
-        return NONE
-    spread, scale = numbers.get(spread_key(table)), 1 if numbers.get("unit") == "rank" else 100
-    return f"{scale * numbers['mean']:.1f}" + ("" if spread is None else f" ± {scale * spread:.1f}")
+def percent_cell(numbers: Mapping[str, Any] | None) -> str:
+    """ "66.4 ± 0.3" in percent with the 95 % interval, a rank as it is; a dash where there is no answer."""
+    return NONE if numbers is None else mean_with_interval(numbers)
 
 
 def spread_text(table: Table) -> str:
-    """What ± means in this table."""
+    """What ± and brackets mean in this table."""
     counts = sorted({numbers["n"] for numbers in _shown_cells(table) if numbers["std"] is not None})
+    brackets = any(numbers.get("ci95_items") for numbers in _shown_cells(table) if not numbers["std"])
+    over_items = "brackets are the 95 % interval over test items (Wilson)" if brackets else ""
     if not counts:
-        return "one trial, so no spread"
-    what = "the 95 % interval of the mean" if spread_key(table) == "ci95" else "one standard deviation"
-    return f"± is {what} over {' or '.join(map(str, counts))} trials"
+        return f"one trial; {over_items or 'no interval'}"
+    over_trials = f"± is the 95 % interval of the mean over {' or '.join(map(str, counts))} trials (Student)"
+    return f"{over_trials}, where they agree {over_items}" if brackets else over_trials
 
 
 @dataclass(frozen=True)
@@ -229,16 +223,16 @@ def headline(table: Table) -> str:
     best = max(found, key=lambda method: float(found[method]["mean"]))
     name = measure_name(main.measure)
     what = main.heading if name in main.heading else f"{name} at {main.heading}"
-    text = f"{best} has the highest {what}, {percent_cell(table, found[best])} %"
+    text = f"{best} has the highest {what}, {percent_cell(found[best])} %"
     frozen = next(
         (name for name in ("B-I", "own proposals, B-I", "frozen CLIP") if name in found.keys() - {best}), None
     )
     if frozen is None:
         return f"{text}."
     if frozen == "frozen CLIP":
-        return f"{text}; frozen CLIP has {percent_cell(table, found[frozen])} %."
+        return f"{text}; frozen CLIP has {percent_cell(found[frozen])} %."
     who = "frozen CLIP (B-I)" if frozen == "B-I" else "frozen CLIP on the same proposals"
-    return f"{text}; {who} has {percent_cell(table, found[frozen])} %."
+    return f"{text}; {who} has {percent_cell(found[frozen])} %."
 
 
 def _is_oracle(method: str) -> bool:
@@ -335,7 +329,7 @@ def print_table(table: Table, console: "Console") -> None:
         for column in part:
             grid.add_column(Text(column.heading), justify="right", overflow="fold")
         for method in methods(table):
-            grid.add_row(Text(method), *(percent_cell(table, cell(table, method, column)) for column in part))
+            grid.add_row(Text(method), *(percent_cell(cell(table, method, column)) for column in part))
             published = [
                 text for text, column in zip(paper.rows.get(method, ()), shown, strict=False) if column in part
             ]
@@ -369,7 +363,7 @@ def group_rows(table: Table) -> list[list[str]]:
     rows = [["R@1 t2v / v2t, captions about", *groups]]
     for row in table["rows"]:
         cells = [[row["measures"].get(f"{group}/{side}/R1") for side in _DIRECTIONS] for group in groups]
-        rows.append([row["method"], *(" / ".join(percent_cell(table, part) for part in cell) for cell in cells)])
+        rows.append([row["method"], *(" / ".join(percent_cell(part) for part in cell) for cell in cells)])
     return rows
 
 

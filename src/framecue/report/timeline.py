@@ -21,6 +21,7 @@ from PIL import Image
 
 from framecue.errors import UsageError
 from framecue.files import write_bytes, write_text
+from framecue.report.percents import score_percent
 from framecue.report.plots import INK, STYLE, to_svg
 from framecue.report.segment_files import NO_LABEL, one_line
 from framecue.types import FrameBatch, Localization, ScoreCurves, ScoredSegment, Segment
@@ -252,7 +253,7 @@ def _lane(
         if wide and not any(_overlap(found, other) for other in surer):
             middle = (found.start_seconds + found.end_seconds) / 2
             axes.text(
-                middle, bottom + 0.46 * BAR_INCHES, f"{found.score:.2f}", fontsize=7.5, ha="center", va="center",
+                middle, bottom + 0.46 * BAR_INCHES, score_percent(found.score), fontsize=7.5, ha="center", va="center",
                 color=INK, zorder=2000,
             )  # fmt: skip
         surer.append(found)
@@ -342,7 +343,9 @@ def _head(layout: _Layout, name: str, about: str, highest: float | None, has_tru
     figure.text(layout.left, top, textwrap.shorten(name, 46, placeholder="…"), fontsize=12, weight="bold", va="top")
     key = [Patch(fc=COLORS[0], label="found (darker: surer)")]
     if highest is not None:
-        key.append(Patch(fc=_blend(COLORS[0], 0.3), ec=COLORS[0], label=f"score over time (top: {highest:.2f})"))
+        key.append(
+            Patch(fc=_blend(COLORS[0], 0.3), ec=COLORS[0], label=f"score over time (top: {score_percent(highest)})")
+        )
     if has_truth:
         key.append(Patch(fc=TRUTH, label="ground truth"))
     figure.legend(

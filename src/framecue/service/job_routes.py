@@ -55,7 +55,12 @@ async def classify(service: Served, request: Request) -> ClassifyAnswer:
 
     async with _asked(service, request) as asked:
         found = await service.job(request, lambda stop: work(asked))
-    return ClassifyAnswer(labels=list(found.labels), scores=list(found.scores), none_of_these=found.none_of_these)
+    return ClassifyAnswer(
+        labels=list(found.labels),
+        scores=list(found.scores),
+        none_of_these=found.none_of_these,
+        calibration=found.calibration,
+    )
 
 
 @router.post("/localize", openapi_extra=QUESTION)

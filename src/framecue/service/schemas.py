@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from framecue.types import MetadataValue
+from framecue.types import MetadataValue, Verdict
 
 VIDEO_ID = r"^[0-9a-f]{64}$"
 LABELS_TEXT = "Names with commas between them; names that hold commas in quotes, as in CSV."
@@ -61,19 +61,28 @@ class VideoList(BaseModel):
 
 
 class MomentAnswer(ListedVideo):
-    """A part `[start_seconds, end_seconds)` of a video. `score` compares between queries, `similarity` within one."""
+    """A part `[start_seconds, end_seconds)` of a video. `score` compares between queries, `similarity` within one.
+
+    `is_match`: the score reaches the answer's `min_score`.
+    """
 
     start_seconds: float
     end_seconds: float
     score: float
     similarity: float
+    is_match: bool
 
 
 class SearchAnswer(BaseModel):
-    """Moments best first; those below `min_score` are no matches, and are the nearest there is."""
+    """Moments best first; those below `min_score` are no matches, and are the nearest there is.
+
+    `verdict` is "nothing" only where no moment is nearer than what sentences about other things find, and "unsure"
+    between that and a match.
+    """
 
     query: str
     nothing_matches: bool
+    verdict: Verdict
     min_score: float
     num_videos: int
     exact: bool
@@ -90,11 +99,16 @@ class CurvesAnswer(BaseModel):
 
 
 class ClassifyAnswer(BaseModel):
-    """Labels best first; `none_of_these` where the adapter's rule holds the video for something else."""
+    """Labels best first; `none_of_these` where the adapter's rule holds the video for something else.
+
+    The scores add up to 1 over the labels asked for, so that where it is none of these they mean nothing. `calibration`
+    says on how many videos they were calibrated, or why they are the model's own.
+    """
 
     labels: list[str]
     scores: list[float]
     none_of_these: bool
+    calibration: str
 
 
 class SegmentAnswer(BaseModel):

@@ -144,11 +144,12 @@ async def _timed(work: Callable[[], Awaitable[SearchResult]]) -> SearchAnswer:
     return SearchAnswer(
         query=found.query,
         nothing_matches=found.nothing_matches,
+        verdict=found.verdict,
         min_score=found.min_score,
         num_videos=found.num_videos,
         exact=found.exact,
         took_seconds=monotonic() - started,
-        moments=[moment_answer(moment) for moment in found.moments],
+        moments=[moment_answer(moment, is_match=found.is_match(moment)) for moment in found.moments],
     )
 
 

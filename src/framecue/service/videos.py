@@ -109,7 +109,7 @@ def listed(video: IndexedVideo) -> ListedVideo:
     return ListedVideo(**_facts(video), thumbnail_url=thumbnail_url(video, 0.0))
 
 
-def moment_answer(moment: Moment) -> MomentAnswer:
+def moment_answer(moment: Moment, *, is_match: bool) -> MomentAnswer:
     """With the picture of its middle, where a short action most likely is."""
     middle = (moment.start_seconds + moment.end_seconds) / 2
     return MomentAnswer(
@@ -119,6 +119,7 @@ def moment_answer(moment: Moment) -> MomentAnswer:
         end_seconds=moment.end_seconds,
         score=moment.score,
         similarity=moment.similarity,
+        is_match=is_match,
     )
 
 

@@ -10,6 +10,7 @@ from framecue.models.adapter import CARD, AdapterCard
 from framecue.models.handcrafted import Handcrafted
 from framecue.models.video_text import VideoTextModel
 from framecue.tasks.baselines import linear_probe_scores, zero_shot_scores
+from framecue.tasks.calibration import LEAST_CALIBRATION_VIDEOS, calibration_note
 from framecue.tasks.recognition import Scores, measure, predict_logits, predict_scores
 from framecue.tasks.recognition_data import RecognitionData, recognition_departures
 from framecue.tasks.rejection import RejectionRule, measure_rejection
@@ -28,6 +29,26 @@ def variant_name(model: ModelConfig) -> str:
 def method_name(config: RunConfig) -> str:
     """The paper's name of a run's model, with the preset where it is not the paper's ("A5 robust")."""
     return variant_name(config.model) + ("" if config.preset == "paper" else f" {config.preset}")
+
+
+def foreseen_doubts(num_val: int, num_test: int, what: str = "videos") -> list[str]:
+    """What a run will not be able to choose, calibrate or measure, a sentence each; to be said before its first step.
+
+    Args:
+        what: is counted, in the plural.
+    """
+    lines = []
+    if not num_val:
+        lines.append("There is no validation part: the weights of the last step will be kept, whatever they are worth.")
+    if num_val < LEAST_CALIBRATION_VIDEOS:
+        lines.append(f"Scores will be {calibration_note(num_val, f'validation {what}')}; nothing will be rejected.")
+    if not num_test:
+        lines.append(
+            "There is no test part: the validation part, which chooses the weights, will be reported, so it flatters."
+            if num_val
+            else "Nothing will be measured on trained names: there is neither a test nor a validation part."
+        )
+    return lines
 
 
 def rejection_rule(card: AdapterCard) -> RejectionRule | None:

@@ -12,10 +12,11 @@ from framecue.search import MomentIndex
 from framecue.tasks.matching import (
     OTHER_THINGS,
     UNRELATED_TEXTS,
+    Floors,
     MatchRule,
     example_match_rule,
     frozen_match_rule,
-    match_floor,
+    match_floors,
 )
 from framecue.tasks.moments import MomentEncoder
 
@@ -37,7 +38,7 @@ class IndexRules:
         self._index, self._encoder = index, encoder
         self._lock = threading.Lock()
         self._made: dict[str, tuple[int, MatchRule]] = {}
-        self._floor: tuple[int, float] | None = None
+        self._floors: tuple[int, Floors] | None = None
         self._unrelated: npt.NDArray[np.float32] | None = None
         try:
             self._learned = None if learned is None else MatchRule.from_json(learned)
@@ -52,13 +53,13 @@ class IndexRules:
         """Between what moments have in common and being the same."""
         return self._newest("examples", lambda: example_match_rule(self._index.background()))
 
-    def floor_of_texts(self) -> float:
-        """Least score of a match of a sentence in this index (`matching.match_floor`)."""
-        rule, status, known = self.for_texts(), self._index.status(), self._floor
+    def floors_of_texts(self) -> Floors:
+        """What a sentence must reach in this index to be a match, or not to be held for absent."""
+        rule, status, known = self.for_texts(), self._index.status(), self._floors
         if known is None or known[0] != status.version:
             found = self._index.search(self._unrelated_texts()[: len(OTHER_THINGS)], top_k=1)
             best = [hits[0].similarity for hits in found.hits if hits]
-            known = self._floor = (status.version, match_floor(rule.score(best, status.num_moments)))
+            known = self._floors = (status.version, match_floors(rule.score(best, status.num_moments)))
         return known[1]
 
     def _unrelated_texts(self) -> npt.NDArray[np.float32]:

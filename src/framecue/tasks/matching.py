@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from framecue.tasks.calibration import LEAST_CALIBRATION_VIDEOS
 from framecue.tasks.card_rules import is_count, is_number, require, rule_from_json
 from framecue.tasks.spotting import NULL_TEXTS
 
@@ -54,7 +55,9 @@ UNRELATED_TEXTS = (*OTHER_THINGS, *NULL_TEXTS)
 FLOOR_SHARE = 0.8
 """Of sentences about other things, how many are to find nothing; the others may be in the index after all."""
 
-MIN_SLOPE, MAX_SLOPE = 1.0, 1000.0
+SLOPE_FACTOR = 4.0
+"""A learned slope is at most so many times steeper or flatter than the model's own scale."""
+
 _RIDGE = 1.0  # of the slope in standard units: a validation part of two videos does not make it infinite
 _EXAMPLE_SURENESS = 4.0  # log odds of an identical moment: 0.98
 
@@ -107,15 +110,21 @@ class MatchRule:
         return rule_from_json(cls, data, "match rule")
 
 
-def fit_match_rule(similarities: npt.ArrayLike, truth: npt.ArrayLike) -> MatchRule:
+def fit_match_rule(similarities: npt.ArrayLike, truth: npt.ArrayLike, *, scale: float) -> MatchRule | None:
     """The rule of a model that has captioned validation videos: logistic regression over all pairs.
 
-    Every caption with its own video against every caption with every other one. Departure: the slope is held back by a
-    ridge, which counts as little as one pair does, so that few videos, all told apart, give a finite one.
+    Every caption with its own video against every caption with every other one. Departures: the slope is held back by a
+    ridge, which counts as little as one pair does, so that few videos, all told apart, give a finite one; and it stays
+    within SLOPE_FACTOR of the model's own scale.
 
     Args:
         similarities: [N, V], cosine of each caption and each video.
         truth: int [N], the video of each caption; V at least 2.
+        scale: of cosines in the model's own training.
+
+    Returns:
+        The rule; None with fewer than LEAST_CALIBRATION_VIDEOS, where `frozen_match_rule` is the better one: with 5
+        videos of MSR-VTT the fit is off by .15 to .21, with 20 by .04 to .07 (docs/log.md).
 
     Raises:
         ValueError: shapes do not fit, a value that is not finite, or fewer than 2 videos.
@@ -127,11 +136,13 @@ def fit_match_rule(similarities: npt.ArrayLike, truth: npt.ArrayLike) -> MatchRu
         raise ValueError(f"similarities must be finite, found {int((~np.isfinite(values)).sum())} that are not.")
     if not np.issubdtype(own.dtype, np.integer) or own.min() < 0 or own.max() >= values.shape[1]:
         raise ValueError(f"truth must be whole numbers in [0, {values.shape[1]}), got {own.min()}..{own.max()}.")
+    if values.shape[1] < LEAST_CALIBRATION_VIDEOS:
+        return None
     matches = np.zeros(values.shape)
     matches[np.arange(len(own)), own] = 1
     mean, deviation = float(values.mean()), float(values.std()) or 1.0
     weight, bias = _regression(((values - mean) / deviation).ravel(), matches.ravel())
-    slope = float(np.clip(weight / deviation, MIN_SLOPE, MAX_SLOPE))
+    slope = float(np.clip(weight / deviation, scale / SLOPE_FACTOR, scale * SLOPE_FACTOR))
     # The share of matches among the pairs is known; out of the odds it goes.
     bias += math.log(values.shape[1] - 1)
     return MatchRule(slope, mean - bias / slope, num_val=len(own))
@@ -156,18 +167,34 @@ def frozen_match_rule(unrelated: npt.ArrayLike, scale: float) -> MatchRule:
     return MatchRule(scale, float(np.median(centers)))
 
 
-def match_floor(scores: npt.ArrayLike) -> float:
-    """Least score of a match: what sentences about other things reach here, at most as likely as not.
+@dataclass(frozen=True)
+class Floors:
+    """What sentences about other things reach in an index, at most as likely as not.
+
+    Attributes:
+        match: least score of a match; FLOOR_SHARE of these sentences stay below it.
+        absent: below it nothing speaks for a query's being here; half of these sentences stay below it.
+    """
+
+    match: float = MATCH_SCORE
+    absent: float = MATCH_SCORE
+
+
+def match_floors(scores: npt.ArrayLike) -> Floors:
+    """From what score on a moment is a match, and up to what score nothing is.
 
     In an index of many similar moments no single one is likely to be *the* one, however right it is: of 400 videos of
     MSR-VTT a true caption's best hit is as likely as not in 24 % of the cases. That nothing matches may be said only
-    where a query does no better than sentences about other things do.
+    where a query does no better than the usual sentence about other things; between the two floors it is not known.
 
     Args:
         scores: [N], of the best moment of each of `OTHER_THINGS`; empty = nothing to compare with.
     """
     values = np.asarray(scores, dtype=np.float64)
-    return min(MATCH_SCORE, float(np.quantile(values, FLOOR_SHARE))) if values.size else MATCH_SCORE
+    if not values.size:
+        return Floors()
+    match, absent = (min(MATCH_SCORE, float(np.quantile(values, share))) for share in (FLOOR_SHARE, 0.5))
+    return Floors(match, absent)
 
 
 def example_match_rule(background: npt.ArrayLike) -> MatchRule:

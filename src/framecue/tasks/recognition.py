@@ -13,6 +13,7 @@ from framecue.backbone import TextPath
 from framecue.config import EvaluateConfig, TrainConfig
 from framecue.datasets.feature_set import Batch, FeatureSet, training_batch, view_batch
 from framecue.losses import nce_loss, sample_candidates
+from framecue.metrics.intervals import effective_items, wilson_interval
 from framecue.metrics.recognition import confusion_matrix, mean_class_accuracy, per_class_accuracy, top_k_accuracy
 from framecue.models.prompt import PromptSlots
 from framecue.models.video_text import VideoTextModel
@@ -190,18 +191,27 @@ def measure(scores: Scores, targets: npt.NDArray[np.int64], class_names: Sequenc
     """What a results file says of one model on one part.
 
     Returns:
-        top1, top5, mean_class (accuracies in [0, 1]), per_class {name: accuracy}, num_videos, and confusion [N, N]
-        (rows truth). Top-5 among fewer than six names is 1 and says nothing.
+        top1, top5, mean_class (accuracies in [0, 1]), ci95 of these three ([low, high], Wilson), per_class {name:
+        {"accuracy", "num_videos", "ci95"}} of classes with videos, num_videos, and confusion [N, N] (rows truth). Top-5
+        among fewer than six names is 1 and says nothing.
     """
-    per_class = per_class_accuracy(scores, targets)
-    return {
-        "num_videos": len(targets),
-        "num_classes": len(class_names),
+    counts = np.bincount(targets, minlength=len(class_names)).tolist()
+    per_class = per_class_accuracy(scores, targets).tolist()
+    shares = {
         "top1": top_k_accuracy(scores, targets, 1),
         "top5": top_k_accuracy(scores, targets, 5),
         "mean_class": mean_class_accuracy(scores, targets),
+    }
+    items = {"top1": len(targets), "top5": len(targets), "mean_class": effective_items(counts)}
+    return {
+        "num_videos": len(targets),
+        "num_classes": len(class_names),
+        **shares,
+        "ci95": {name: list(wilson_interval(share, items[name])) for name, share in shares.items()},
         "per_class": {
-            name: float(value) for name, value in zip(class_names, per_class, strict=True) if not np.isnan(value)
+            name: {"accuracy": share, "num_videos": count, "ci95": list(wilson_interval(share, count))}
+            for name, share, count in zip(class_names, per_class, counts, strict=True)
+            if count
         },
         "confusion": confusion_matrix(scores, targets).tolist(),
     }

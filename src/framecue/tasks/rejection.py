@@ -1,12 +1,9 @@
 """Calibrated probabilities and "none of these": a temperature and a threshold, fitted on validation videos alone.
 
-Shapes: logits [B, V, N], cosine of each of V views of a video with each of N names, divided by the model's own
-temperature. Probabilities are the mean over views of softmax(logits / T), T the calibration temperature.
+Shapes: logits [B, V, N], as in `tasks.calibration`.
 """
 
 import dataclasses
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, cast, get_args
@@ -18,15 +15,28 @@ from framecue.metrics.calibration import (
     Array,
     accuracy_at_coverage,
     auroc,
-    brier_score,
     coverage_accuracy,
-    expected_calibration_error,
     false_accept_at,
-    negative_log_likelihood,
+    kept_interval,
+    promised_threshold,
     reliability_bins,
     risk_coverage_area,
-    threshold_keeping,
     top1_hits,
+)
+from framecue.metrics.intervals import wilson_interval
+from framecue.tasks.calibration import (
+    LEAST_CALIBRATION_VIDEOS,
+    TEMPERATURE_RANGE,
+    calibration_note,
+    checked_logits,
+    checked_problem,
+    checked_temperature,
+    cross_fitted_calibration,
+    fit_temperature,
+    logsumexp,
+    measure_calibration,
+    view_log_probabilities,
+    view_probabilities,
 )
 from framecue.tasks.card_rules import is_count, is_number, require, rule_from_json
 
@@ -34,10 +44,6 @@ ScoreKind = Literal["max_logit", "energy", "max_probability", "margin"]
 SCORE_KINDS: tuple[ScoreKind, ...] = get_args(ScoreKind)
 """In order of preference where they tell known from unknown equally well: the least dependent on N first."""
 
-TEMPERATURE_RANGE = (0.05, 20.0)
-"""Bounds of the fit. At the paper's 1/0.07 the lower one is a scale of 286, far sharper than CLIP's own 100."""
-
-_EQUAL_LOSS = 1e-12  # nats; differences below it are rounding
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 MAX_STRUCK_NAMES = 64  # one pass over all videos per struck name: 64 take 7 s on 4000 videos, 5 views, 400 names
 USABLE_AUROC = 0.7
@@ -55,7 +61,7 @@ class RejectionRule:
         temperature: of the probabilities, and of the scores that use them.
         score: what `rejection_score` computes.
         threshold: least score that counts as known.
-        keep: share of the known validation videos that the threshold was to keep.
+        keep: share of new known videos that the threshold is to keep.
         val_auroc: of known against left-out validation videos (`fit_rejection`); None with videos of one class alone.
         num_val: validation videos behind all this.
         num_names: N at the fit.
@@ -71,12 +77,13 @@ class RejectionRule:
 
     def __post_init__(self) -> None:
         check = partial(require, self, "rejection rule")
-        check(is_number(self.temperature, 0) and self.temperature > 0, "temperature", "a number above 0")
+        low, high = TEMPERATURE_RANGE
+        check(is_number(self.temperature, low, high), "temperature", f"a number in [{low:g}, {high:g}]")
         check(self.score in SCORE_KINDS, "score", f"one of {', '.join(SCORE_KINDS)}")
         check(is_number(self.threshold), "threshold", "a finite number")
-        check(is_number(self.keep, 0, 1) and self.keep > 0, "keep", "in (0, 1]")
+        check(is_number(self.keep, 0, 1) and 0 < self.keep < 1, "keep", "in (0, 1)")
         check(self.val_auroc is None or is_number(self.val_auroc, 0, 1), "val_auroc", "in [0, 1] or none")
-        check(is_count(self.num_val), "num_val", "a whole number above 0")
+        check(is_count(self.num_val, LEAST_CALIBRATION_VIDEOS), "num_val", f"at least {LEAST_CALIBRATION_VIDEOS}")
         check(is_count(self.num_names), "num_names", "a whole number above 0")
 
     @property
@@ -98,48 +105,6 @@ class RejectionRule:
         return rule_from_json(cls, data, "rejection rule")
 
 
-def view_probabilities(logits: npt.ArrayLike, temperature: float = 1.0) -> Array:
-    """Mean over views of softmax(logits / temperature), [B, N].
-
-    Raises:
-        ValueError: logits not [B, V, N], without views or names, or not finite; temperature not above 0.
-    """
-    return np.exp(_view_log_probabilities(_checked_logits(logits), _checked_temperature(temperature)))
-
-
-def fit_temperature(logits: npt.ArrayLike, targets: npt.ArrayLike) -> float:
-    """Temperature of least negative log-likelihood of the view-averaged probabilities (Guo et al. 2017, section 4.2).
-
-    One number, so with one view the best name of no video changes. Departures: views are averaged inside the
-    likelihood, since the averaged probabilities are what is shown; and the search is over log T within
-    TEMPERATURE_RANGE, a grid first, because the average of views may have several minima, then golden section.
-
-    Args:
-        logits: [B, V, N] of validation videos.
-        targets: int [B].
-
-    Returns:
-        T; 1.0 where every T is as good (no videos, one name, constant logits). Where all videos are right, likelihood
-        only grows as T falls: the lower bound, or the T nearest 1 that already gives them probability 1.
-        Where guesses are worse than chance, the upper bound.
-
-    Raises:
-        ValueError: as `view_probabilities`; targets not int [B] in [0, N).
-    """
-    values, truth = _checked_problem(logits, targets)
-    if not len(values):
-        return 1.0
-    bound = math.log(TEMPERATURE_RANGE[1])
-    grid = np.linspace(-bound, bound, 33)
-    losses = np.array([_likelihood_loss(values, truth, math.exp(point)) for point in grid])
-    lowest = np.flatnonzero(losses <= losses.min() + _EQUAL_LOSS)
-    best = int(lowest[np.argmin(np.abs(grid[lowest]))])
-    low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, len(grid) - 1)])
-    refined = _golden_section(lambda point: _likelihood_loss(values, truth, math.exp(point)), low, high)
-    better = _likelihood_loss(values, truth, math.exp(refined)) < losses[best] - _EQUAL_LOSS
-    return float(np.clip(math.exp(refined if better else float(grid[best])), *TEMPERATURE_RANGE))
-
-
 def rejection_score(kind: ScoreKind, logits: npt.ArrayLike, temperature: float = 1.0) -> Array:
     """How surely a video shows one of the names, higher = more surely, [B].
 
@@ -154,18 +119,18 @@ def rejection_score(kind: ScoreKind, logits: npt.ArrayLike, temperature: float =
         ValueError: as `view_probabilities`; an unknown kind; one name, where "max_probability" is always 1 and "margin"
             has no second.
     """
-    values, divisor = _checked_logits(logits), _checked_temperature(temperature)
+    values, divisor = checked_logits(logits), checked_temperature(temperature)
     if kind not in SCORE_KINDS:
         raise ValueError(f"score must be one of {', '.join(SCORE_KINDS)}, got {kind!r}.")
     if kind not in defined_kinds(values.shape[2]):
         raise ValueError(f"score {kind} needs at least 2 names to compare, got 1; use max_logit or energy.")
     if kind == "max_probability":
-        return np.exp(_view_log_probabilities(values, divisor).max(axis=1))
+        return np.exp(view_log_probabilities(values, divisor).max(axis=1))
     means = values.mean(axis=1)  # [B, V, N] -> [B, N]
     if kind == "max_logit":
         return cast(Array, means.max(axis=1))
     if kind == "energy":
-        return divisor * _logsumexp(means / divisor, axis=1)
+        return divisor * logsumexp(means / divisor, axis=1)
     top_two = np.partition(means, -2, axis=1)[:, -2:]
     return top_two[:, 1] - top_two[:, 0]
 
@@ -173,6 +138,42 @@ def rejection_score(kind: ScoreKind, logits: npt.ArrayLike, temperature: float =
 def defined_kinds(num_names: int) -> tuple[ScoreKind, ...]:
     """Scores that say something about videos compared with this many names."""
     return tuple(kind for kind in SCORE_KINDS if num_names > 1 or kind not in _NEEDS_TWO_NAMES)
+
+
+def calibrate(
+    logits: npt.ArrayLike, targets: npt.ArrayLike, *, what: str = "validation videos"
+) -> tuple[RejectionRule | None, dict[str, Any]]:
+    """The rule that validation videos allow, and what a results file says of it.
+
+    The videos that chose checkpoint and blend are used again, all of them, and the note says so. Holding some back was
+    worse (docs/log.md): what few videos lose in choosing and fitting is more than what is won by their being fresh.
+
+    Args:
+        logits, targets: as `fit_rejection`.
+        what: they are, in the plural.
+
+    Returns:
+        The rule, None with fewer than LEAST_CALIBRATION_VIDEOS. And note, num_val, least; where there is a rule
+        own_temperature (the measures at T = 1), cross_fitted (those of videos that their temperature had not seen), and
+        promise (the share to be kept, and where the true one lies for 95 % of such validation parts).
+
+    Raises:
+        ValueError: as `fit_temperature`.
+    """
+    values, truth = checked_problem(logits, targets)
+    said: dict[str, Any] = {
+        "note": calibration_note(len(values), what),
+        "num_val": len(values),
+        "least": LEAST_CALIBRATION_VIDEOS,
+    }
+    if len(values) < LEAST_CALIBRATION_VIDEOS:
+        return None, said
+    rule = fit_rejection(values, truth)
+    return rule, said | {
+        "own_temperature": measure_calibration(values, truth, 1.0),
+        "cross_fitted": cross_fitted_calibration(values, truth),
+        "promise": {"keep": rule.keep, "ci95": list(kept_interval(rule.num_val, rule.keep))},
+    }
 
 
 def fit_rejection(logits: npt.ArrayLike, targets: npt.ArrayLike, *, keep: float = 0.95) -> RejectionRule:
@@ -188,22 +189,22 @@ def fit_rejection(logits: npt.ArrayLike, targets: npt.ArrayLike, *, keep: float 
     Args:
         logits: [B, V, N] of validation videos.
         targets: int [B].
-        keep: share of the known videos, scored among all N names, that the threshold lets pass, in (0, 1].
+        keep: share of new known videos, scored among all N names, that the threshold is to let pass, in (0, 1).
 
     Returns:
-        The rule. With two names one is left when the other is struck: only the logit scores max_logit and energy are
-        compared. With one name, or videos of one class alone: max_logit, and `val_auroc` None.
+        The rule. The threshold is `promised_threshold`: new known videos pass with a chance of at least `keep`, of
+        which choosing among four scores on the same videos takes little (docs/log.md). With two names one is left when
+        the other is struck: only the logit scores max_logit and energy are compared. With one name, or videos of one
+        class alone: max_logit, and `val_auroc` None.
 
     Raises:
-        ValueError: as `fit_temperature`; no videos; keep outside (0, 1].
+        ValueError: as `fit_temperature`; fewer videos than the promise needs; keep outside (0, 1).
     """
-    values, truth = _checked_problem(logits, targets)
-    if not len(values):
-        raise ValueError("a rejection rule needs at least one validation video, got none.")
+    values, truth = checked_problem(logits, targets)
     temperature, num_names = fit_temperature(values, truth), values.shape[2]
     aurocs = left_out_auroc(values, truth, temperature)
     score = max(aurocs, key=lambda kind: aurocs[kind], default=SCORE_KINDS[0])  # max keeps the first of equals
-    threshold = threshold_keeping(rejection_score(score, values, temperature), keep)
+    threshold = promised_threshold(rejection_score(score, values, temperature), keep)
     return RejectionRule(temperature, score, threshold, keep, aurocs.get(score), len(values), num_names)
 
 
@@ -218,7 +219,7 @@ def left_out_auroc(logits: npt.ArrayLike, targets: npt.ArrayLike, temperature: f
     Raises:
         ValueError: as `fit_temperature`.
     """
-    values, truth = _checked_problem(logits, targets)
+    values, truth = checked_problem(logits, targets)
     present = np.unique(truth)
     if len(present) < 2:
         return {}
@@ -252,17 +253,17 @@ def measure_rejection(
         unknown_logits: [U, V, N], videos of other classes against the same names; U = 0 leaves their measures None.
 
     Returns:
-        At the rule's threshold: kept_known, accuracy_kept (None if nothing is kept), false_accept_rate of the unknown.
-        Over thresholds: auroc by score kind, auroc_chosen, false_accept_at_95 (FPR at 95 % TPR). Over the known alone:
-        coverage, by the chosen score and by max_probability (what tells a new class best need not tell a mistake best),
-        accuracy at COVERAGES and risk_coverage_area. Before (T = 1) and after the temperature: ece, ece_equal_mass,
-        nll, brier. And reliability: the bins of the diagram after it.
+        At the rule's threshold: kept_known with its Wilson interval, accuracy_kept (None if nothing is kept),
+        false_accept_rate of the unknown. Over thresholds: auroc by score kind, auroc_chosen, false_accept_at_95 (FPR at
+        95 % TPR). Over the known alone: coverage, by the chosen score and by max_probability (what tells a new class
+        best need not tell a mistake best), accuracy at COVERAGES and risk_coverage_area. Before (T = 1) and after the
+        temperature: ece, ece_equal_mass, nll, brier. And reliability: the bins of the diagram after it.
 
     Raises:
         ValueError: as `rejection_score`; no known videos; known and unknown not over the same names.
     """
-    known, truth = _checked_problem(known_logits, known_targets)
-    unknown = _checked_logits(unknown_logits)
+    known, truth = checked_problem(known_logits, known_targets)
+    unknown = checked_logits(unknown_logits)
     if not len(known):
         raise ValueError("measuring a rejection rule needs at least one known video, got none.")
     if known.shape[2] != unknown.shape[2]:
@@ -285,6 +286,7 @@ def measure_rejection(
         "num_known": len(known),
         "num_unknown": len(unknown),
         "kept_known": float(kept.mean()),
+        "kept_known_ci95": list(wilson_interval(float(kept.mean()), len(known))),
         "accuracy": float(hits.mean()),
         "accuracy_kept": float(hits[kept].mean()) if kept.any() else None,
         "false_accept_rate": float(np.mean(chosen[1] >= rule.threshold)) if chosen else None,
@@ -295,8 +297,8 @@ def measure_rejection(
             "by_score": _coverage(scores, hits),
             "by_probability": _coverage(probabilities.max(axis=1), hits),
         },
-        "before_temperature": _calibration(known, truth, 1.0),
-        "after_temperature": _calibration(known, truth, rule.temperature),
+        "before_temperature": measure_calibration(known, truth, 1.0),
+        "after_temperature": measure_calibration(known, truth, rule.temperature),
         "reliability": [dataclasses.asdict(part) for part in reliability_bins(probabilities, truth)],
     }
 
@@ -305,77 +307,3 @@ def _coverage(scores: Array, hits: Array) -> dict[str, Any]:
     _, curve = coverage_accuracy(scores, hits)
     points = [{"coverage": share, "accuracy": accuracy_at_coverage(curve, share)} for share in COVERAGES]
     return {"accuracy": points, "risk_coverage_area": risk_coverage_area(curve)}
-
-
-def _calibration(logits: Array, targets: npt.NDArray[np.int64], temperature: float) -> dict[str, float]:
-    logs = _view_log_probabilities(logits, temperature)
-    probabilities = np.exp(logs)
-    return {
-        "ece": expected_calibration_error(probabilities, targets),
-        "ece_equal_mass": expected_calibration_error(probabilities, targets, binning="equal_mass"),
-        "nll": negative_log_likelihood(logs, targets),
-        "brier": brier_score(probabilities, targets),
-    }
-
-
-def _logsumexp(values: Array, axis: int) -> Array:
-    top = values.max(axis=axis, keepdims=True)
-    return cast(Array, np.log(np.exp(values - top).sum(axis=axis)) + top.squeeze(axis))
-
-
-def _view_log_probabilities(logits: Array, temperature: float) -> Array:
-    """Logarithm of the view-averaged probabilities, [B, V, N] -> [B, N]; finite where a probability rounds to 0."""
-    scaled = logits / temperature
-    return _logsumexp(scaled - _logsumexp(scaled, axis=2)[:, :, None], axis=1) - np.log(logits.shape[1])
-
-
-def _likelihood_loss(logits: Array, targets: npt.NDArray[np.int64], temperature: float) -> float:
-    """Negative log-likelihood of the view-averaged probabilities, computed for the true names alone."""
-    scaled = logits / temperature
-    own = np.take_along_axis(scaled, targets[:, None, None], axis=2)[:, :, 0]  # [B, V, N] -> [B, V]
-    return float(math.log(logits.shape[1]) - _logsumexp(own - _logsumexp(scaled, axis=2), axis=1).mean())
-
-
-def _golden_section(loss: Callable[[float], float], low: float, high: float, *, tolerance: float = 1e-5) -> float:
-    """Place of the minimum in [low, high], for a function that falls and then rises."""
-    ratio = (math.sqrt(5) - 1) / 2
-    left, right = high - ratio * (high - low), low + ratio * (high - low)
-    at_left, at_right = loss(left), loss(right)
-    while high - low > tolerance:
-        if at_left <= at_right:
-            high, right, at_right = right, left, at_left
-            left = high - ratio * (high - low)
-            at_left = loss(left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + ratio * (high - low)
-            at_right = loss(right)
-    return (low + high) / 2
-
-
-def _checked_logits(logits: npt.ArrayLike) -> Array:
-    values = np.asarray(logits, dtype=np.float64)
-    if values.ndim != 3 or 0 in values.shape[1:]:
-        raise ValueError(f"logits must be [B, V, N] with at least one view and one name, got shape {values.shape}.")
-    if not np.isfinite(values).all():
-        raise ValueError(f"logits must be finite numbers, found {int((~np.isfinite(values)).sum())} NaN or infinite.")
-    return values
-
-
-def _checked_problem(logits: npt.ArrayLike, targets: npt.ArrayLike) -> tuple[Array, npt.NDArray[np.int64]]:
-    values, truth = _checked_logits(logits), np.asarray(targets)
-    if truth.shape != values.shape[:1]:
-        raise ValueError(f"targets must be one per video, [{len(values)}], got shape {truth.shape}.")
-    if not len(truth):
-        return values, np.zeros(0, np.int64)
-    if not np.issubdtype(truth.dtype, np.integer) or truth.min() < 0 or truth.max() >= values.shape[2]:
-        raise ValueError(
-            f"targets must be integers in [0, {values.shape[2]}), got {truth.dtype} {truth.min()}..{truth.max()}."
-        )
-    return values, truth.astype(np.int64)
-
-
-def _checked_temperature(temperature: float) -> float:
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise ValueError(f"temperature must be a finite number above 0, got {temperature}.")
-    return float(temperature)

@@ -9,7 +9,9 @@ import numpy.typing as npt
 from framecue.config import LocalizationConfig
 from framecue.datasets.untrimmed_set import UntrimmedSet
 from framecue.metrics.detection import Ranking, match
+from framecue.metrics.intervals import wilson_interval
 from framecue.metrics.segment_table import SegmentTable
+from framecue.tasks.calibration import LEAST_CALIBRATION_VIDEOS
 from framecue.tasks.localization_evaluation import MakeLocalizer, detect, detection_table, truth_table
 
 Scores = npt.NDArray[np.float64]
@@ -33,12 +35,12 @@ def choose_min_score(
         make: the localizer of the names asked for, with the names not asked for beside them.
 
     Returns:
-        min_score, and its f1, precision and recall at an overlap of `AT_TIOU`; None without validation videos, with
-        one name, or where nothing is right.
+        min_score, and its f1, precision and recall at an overlap of `AT_TIOU`; None with fewer actions than
+        LEAST_CALIBRATION_VIDEOS, with one name, or where nothing is right.
     """
     names = data.class_names
     halves = names[::2], names[1::2]
-    if not halves[1] or not len(data.targets):
+    if not halves[1] or len(data.targets) < LEAST_CALIBRATION_VIDEOS:
         return None
     scores, hits, num_true = [], [], 0
     for asked, others in (halves, halves[::-1]):
@@ -62,13 +64,19 @@ def measure_reporting(
     """
     scores, hits, num_true = _judge(data, make, config, data.class_names)
     reported = scores > min_score
-    right = int(hits[reported].sum())
+    right, num_reported = int(hits[reported].sum()), int(reported.sum())
+    precision, recall = right / max(num_reported, 1), right / max(num_true, 1)
     measured: dict[str, Any] = {
         "tiou": AT_TIOU,
         "min_score": min_score,
-        "precision": right / max(int(reported.sum()), 1),
-        "recall": right / max(num_true, 1),
-        "reported_per_video": int(reported.sum()) / len(data),
+        "precision": precision,
+        "recall": recall,
+        # Over segments; those of one video may fail together, and the intervals are too narrow then.
+        "ci95": {
+            "precision": list(wilson_interval(precision, max(num_reported, 1))),
+            "recall": list(wilson_interval(recall, max(num_true, 1))),
+        },
+        "reported_per_video": num_reported / len(data),
     }
     idle = [row for row, video in enumerate(data.videos) if not video.segments]
     if idle:
@@ -78,13 +86,15 @@ def measure_reporting(
     return measured
 
 
-def _alarms(data: UntrimmedSet, make: MakeLocalizer, config: LocalizationConfig, min_score: float) -> dict[str, float]:
+def _alarms(data: UntrimmedSet, make: MakeLocalizer, config: LocalizationConfig, min_score: float) -> dict[str, Any]:
     """What is reported of videos in which nothing is to be found."""
     found = detect(data, make, config)
     counts = [sum(segment.score > min_score for segment in segments) for segments in found.values()]
+    silent = sum(count == 0 for count in counts) / len(counts)
     return {
         "num_videos": len(data),
-        "videos_without_report": sum(count == 0 for count in counts) / len(counts),
+        "videos_without_report": silent,
+        "ci95": {"videos_without_report": list(wilson_interval(silent, len(counts)))},
         "reported_per_video": sum(counts) / len(counts),
     }
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from framecue.config import RunConfig
 from framecue.config.departures import departures, departures_json
 from framecue.datasets.feature_set import view_batch
-from framecue.metrics.retrieval import retrieval_scores
+from framecue.metrics.retrieval import RetrievalScores, retrieval_scores
 from framecue.models.video_text import VideoTextModel
 from framecue.tasks.blend import Blend, Lists, video_sides
 from framecue.tasks.evaluation import method_name
@@ -72,16 +72,20 @@ def measure_retrieval(matrix: Array, data: CaptionedSet) -> dict[str, Any]:
     Args:
         matrix: similarity of every caption and every video, [N, V].
     """
-    measured: dict[str, Any] = dict(retrieval_scores(matrix, data.truth).to_json())
+    measured = _with_intervals(retrieval_scores(matrix, data.truth))
     groups = sorted({group for group in data.groups if group is not None})
     if len(groups) > 1:
         measured["groups"] = {
-            group: retrieval_scores(
-                matrix, data.truth, about=np.array([other == group for other in data.groups])
-            ).to_json()
+            group: _with_intervals(
+                retrieval_scores(matrix, data.truth, about=np.array([other == group for other in data.groups]))
+            )
             for group in groups
         }
     return measured
+
+
+def _with_intervals(scores: RetrievalScores) -> dict[str, Any]:
+    return scores.to_json() | {"ci95": {name: list(bounds) for name, bounds in scores.intervals().items()}}
 
 
 def measure_blend(model: VideoTextModel, data: CaptionedSet, config: RunConfig) -> Callable[..., dict[Blend, float]]:

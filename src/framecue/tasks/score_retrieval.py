@@ -11,7 +11,7 @@ import numpy.typing as npt
 from framecue.datasets.manifests import read_text
 from framecue.errors import DatasetError, UsageError
 from framecue.metrics.query_sets import DualSoftmax, QueryBank, Revision
-from framecue.metrics.retrieval import Rivals, Ties, retrieval_scores
+from framecue.metrics.retrieval import RetrievalScores, Rivals, Ties, retrieval_scores
 
 Matrix = npt.NDArray[np.number]
 
@@ -64,16 +64,17 @@ def score_retrieval(
     videos = _diagonal(similarity, path) if truth is None else _read_truth(Path(truth))
     revision = _revision(dsl, query_bank, bank_temperature, columns_are_texts)
 
-    def by(policy: Ties) -> dict[str, float]:
-        return retrieval_scores(similarity, videos, revision=revision, ties=policy, rivals=rivals).to_json()
+    def by(policy: Ties) -> RetrievalScores:
+        return retrieval_scores(similarity, videos, revision=revision, ties=policy, rivals=rivals)
 
     try:
-        figures = by(ties)
+        scores = by(ties)
     except ValueError as error:
         hint = _layout_hint(similarity, videos)
         raise DatasetError(f"{path}{'' if truth is None else f' with {truth}'}: {error}{hint}") from None
+    figures = scores.to_json()
     tied = figures["t2v/tied_queries"] or figures["v2t/tied_queries"]
-    bounds = (by("pessimistic"), by("optimistic")) if tied else (figures, figures)
+    bounds = (by("pessimistic").to_json(), by("optimistic").to_json()) if tied else (figures, figures)
     captions = np.bincount(videos, minlength=similarity.shape[1])
     return {
         "matrix": {"file": str(path), "texts": similarity.shape[0], "videos": similarity.shape[1]},
@@ -88,6 +89,7 @@ def score_retrieval(
             "post_processing": _described(revision, query_bank),
         },
         **figures,
+        "ci95": {name: list(interval) for name, interval in scores.intervals().items()},
         "notes": _notes(figures, bounds, captions, similarity, revision),
     }
 

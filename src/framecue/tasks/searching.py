@@ -82,6 +82,7 @@ def find_moments(
     top_k: int = 10,
     where: Filter | None = None,
     min_score: float | None = None,
+    absent_below: float = MATCH_SCORE,
     merge: bool = True,
     exclude: Sequence[str] = (),
 ) -> SearchResult:
@@ -95,6 +96,7 @@ def find_moments(
         words: the query for people.
         top_k: moments to give, fewer where there are fewer.
         min_score: least score of a match; None = as likely as not.
+        absent_below: as in `SearchResult`.
         merge: False = single windows.
         exclude: ids of videos not to be searched.
 
@@ -125,7 +127,8 @@ def find_moments(
         )
         for video, span in gatherer.best()
     ]
-    return SearchResult(words, moments, MATCH_SCORE if min_score is None else min_score, first.num_videos, exact)
+    least = MATCH_SCORE if min_score is None else min_score
+    return SearchResult(words, moments, least, first.num_videos, exact, absent_below)
 
 
 class _Gatherer:

@@ -294,9 +294,13 @@ class SegmentPool:
 
 
 class CurveRecorder:
-    """Score curves of bounded size: when there are too many cells, each two become one, their mean."""
+    """Score curves of bounded size: when there are too many cells, each two become one.
 
-    def __init__(self, num_labels: int, max_cells: int = MAX_CURVE_CELLS) -> None:
+    Args:
+        peaks: of two cells the higher score stays, as in scores of moments; else their mean.
+    """
+
+    def __init__(self, num_labels: int, max_cells: int = MAX_CURVE_CELLS, *, peaks: bool = False) -> None:
         if max_cells < 2 or max_cells % 2:
             raise ValueError(f"max_cells must be even and at least 2, got {max_cells}.")
         self._max_cells = max_cells
@@ -305,6 +309,7 @@ class CurveRecorder:
         self._cells: list[Scores] = []
         self._open: list[Scores] = []  # rows of the cell that is not full yet
         self._num_labels = num_labels
+        self._join = np.max if peaks else np.mean
 
     def add(self, scores: Scores, edges_seconds: Floats) -> None:
         """Takes the next rows [T, N] and their bounds [T + 1]."""
@@ -324,12 +329,12 @@ class CurveRecorder:
         return ScoreCurves(np.array(self._edges or [0.0]), cells, tuple(labels))
 
     def _close_cell(self) -> None:
-        self._cells.append(np.stack(self._open).mean(axis=0))
+        self._cells.append(self._join(np.stack(self._open), axis=0))
         self._edges.append(self._end)
         self._open = []
         if len(self._cells) == self._max_cells:
             self._cells = [
-                np.stack([one, other]).mean(axis=0)
+                self._join(np.stack([one, other]), axis=0)
                 for one, other in zip(self._cells[::2], self._cells[1::2], strict=True)
             ]
             self._edges = self._edges[::2]

@@ -22,7 +22,7 @@ from framecue.models.handcrafted import Handcrafted
 from framecue.models.localization import LocalizationModel
 from framecue.models.video_text import num_trainable
 from framecue.tasks.blend import choose_blend
-from framecue.tasks.evaluation import rejection_rule
+from framecue.tasks.evaluation import foreseen_doubts, rejection_rule
 from framecue.tasks.localization import LocalizationTask
 from framecue.tasks.localization_data import LocalizationData, ground_truth_path, prepare_localization
 from framecue.tasks.localization_evaluation import (
@@ -35,7 +35,7 @@ from framecue.tasks.localization_evaluation import (
     trained_localizer,
 )
 from framecue.tasks.recognition import predict_logits
-from framecue.tasks.rejection import RejectionRule, fit_rejection
+from framecue.tasks.rejection import RejectionRule, calibrate
 from framecue.tasks.reporting import choose_min_score, measure_reporting
 from framecue.training.loop import content_mark, train
 from framecue.training.recognition import (
@@ -139,7 +139,7 @@ def evaluate_localization_adapter(
     return RunResult(folder, results, data.skipped)
 
 
-CHOSEN = ("selected", "blend", "fusion", "reporting", "rejection")
+CHOSEN = ("selected", "blend", "fusion", "reporting", "rejection", "calibration")
 """What validation decided, in a results file."""
 
 
@@ -166,6 +166,8 @@ def _fit(
     model = build_localization(config.model, wanted, backbone, seed=config.seed, handcrafted=texts)
     start = {name: tensor.detach().clone() for name, tensor in model.classifier.state_dict().items()}
     progress.note(_describe(config, data, num_trainable(model)))
+    for line in [*foreseen_doubts(len(data.val.targets), len(data.test.targets), "segments"), *data.notes]:
+        progress.note(line)
 
     localizer = partial(
         trained_localizer, model, wanted, num_frames=config.model.num_frames, sampling=config.features.sampling
@@ -194,7 +196,7 @@ def _fit(
     weight, fusion = choose_fusion(
         data.val, lambda value: outside.localizers(localizer(names, fusion_weight=value)), wanted
     )
-    rejection = _fit_rejection(config, model, data.val)
+    rejection, calibration = _calibrate(config, model, data.val)
     usable = rejection if rejection is not None and rejection.is_usable else None
     reporting = choose_min_score(
         data.val,
@@ -209,17 +211,20 @@ def _fit(
         "fusion": {"weight": weight, "val_average_map": fusion},
         "reporting": reporting,
         "rejection": rejection and rejection.to_json(),
+        "calibration": calibration,
     }
     return LocalizationFit(model, weight, reporting["min_score"] if reporting else None, rejection, chosen)
 
 
-def _fit_rejection(config: RunConfig, model: LocalizationModel, val: UntrimmedSet) -> RejectionRule | None:
+def _calibrate(
+    config: RunConfig, model: LocalizationModel, val: UntrimmedSet
+) -> tuple[RejectionRule | None, dict[str, Any]]:
     """The rule for "none of these", fitted on the true segments of the validation part."""
+    if not config.localization.trains_classifier:
+        return None, {"note": "not calibrated: the frozen backbone names the segments"}
     actions = trimmed(val)
-    if not len(actions) or not config.localization.trains_classifier:
-        return None
     logits = predict_logits(model.classifier, actions, actions.class_names, window=config.model.num_frames, num_views=1)
-    return fit_rejection(logits, actions.targets)
+    return calibrate(logits, actions.targets, what="validation segments")
 
 
 def _measure_reporting(
@@ -347,6 +352,7 @@ def _card(
         fusion_weight=fitted.fusion_weight,
         min_score=fitted.min_score,
         rejection=fitted.rejection and fitted.rejection.to_json(),
+        calibration=fitted.chosen["calibration"]["note"],
         config=config.model_dump(mode="json"),
         metrics=results,
         **(

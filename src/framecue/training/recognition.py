@@ -21,10 +21,10 @@ from framecue.models.builders import build_model
 from framecue.models.handcrafted import Handcrafted
 from framecue.models.video_text import VideoTextModel, num_trainable
 from framecue.tasks.blend import choose_blend
-from framecue.tasks.evaluation import evaluate_recognition, method_name, rejection_rule
+from framecue.tasks.evaluation import evaluate_recognition, foreseen_doubts, method_name, rejection_rule
 from framecue.tasks.recognition import RecognitionTask, predict_logits
 from framecue.tasks.recognition_data import RecognitionData, prepare, recognition_departures, store_path
-from framecue.tasks.rejection import RejectionRule, fit_rejection
+from framecue.tasks.rejection import RejectionRule, calibrate
 from framecue.training.loop import STATE, content_mark, train
 from framecue.types import Skipped
 
@@ -106,7 +106,7 @@ def train_recognition(
     fitted = fit(config, data, handcrafted, progress=progress)
     save_config(config, config.out / CONFIG)  # not before `fit` has accepted the folder: it may be another run's
     results = evaluate_recognition(config, fitted.model, data, handcrafted, fitted.rejection)
-    results |= {"selected": fitted.selected, "blend": fitted.blend}
+    results |= {"selected": fitted.selected, "blend": fitted.blend, "calibration": fitted.calibration}
     save_adapter(config.out / ADAPTER, fitted.model, _card(config, fitted, data, handcrafted, results))
     write_text(config.out / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     return RunResult(config.out / ADAPTER, results, data.skipped)
@@ -119,13 +119,15 @@ class Fit:
     Attributes:
         selected: the step whose weights were kept, and their validation accuracy.
         blend: how much of the trained parts is kept, and by which rule.
-        rejection: rule for "none of these" and calibration temperature; None without validation videos.
+        rejection: rule for "none of these" and calibration temperature; None with too few validation videos.
+        calibration: how both were fitted, for the results file.
     """
 
     model: VideoTextModel
     selected: dict[str, Any]
     blend: dict[str, Any]
     rejection: RejectionRule | None
+    calibration: dict[str, Any]
 
 
 def note_departures(config: RunConfig, found: Sequence[Departure], progress: RunProgress) -> None:
@@ -153,6 +155,8 @@ def fit(config: RunConfig, data: RecognitionData, handcrafted: Handcrafted, *, p
     )
     start = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     progress.note(_describe(config, data, num_trainable(model)))
+    for line in foreseen_doubts(len(data.val), len(data.test)):
+        progress.note(line)
     task = RecognitionTask(
         model,
         data.train,
@@ -179,12 +183,12 @@ def finish(
     """What follows the last step: blend trained and frozen, then fit calibration and rejection, on validation alone."""
     window = config.model.num_frames
     blend = choose_blend(model, data.val, config.blend, config.evaluate, start=start, window=window)
-    rejection = None
-    if len(data.val):
-        logits = predict_logits(model, data.val, data.val.class_names, window=window, num_views=config.evaluate.views)
-        rows = np.unique(np.linspace(0, len(data.val) - 1, CALIBRATION_VIDEOS).round().astype(int))
-        rejection = fit_rejection(logits[rows], data.val.targets[rows])
-    return Fit(model, selected, blend, rejection)
+    logits = predict_logits(model, data.val, data.val.class_names, window=window, num_views=config.evaluate.views)
+    rows = np.unique(
+        np.linspace(0, max(len(data.val) - 1, 0), min(CALIBRATION_VIDEOS, len(data.val))).round().astype(int)
+    )
+    rejection, calibration = calibrate(logits[rows], data.val.targets[rows])
+    return Fit(model, selected, blend, rejection, calibration)
 
 
 def needs_handcrafted(config: RunConfig) -> bool:
@@ -213,7 +217,7 @@ def evaluate_recognition_adapter(
         )
     handcrafted = make_handcrafted(config, backbone, data.names)
     results = evaluate_recognition(config, model, data, handcrafted, rejection_rule(card))
-    results |= {name: card.metrics[name] for name in ("selected", "blend") if name in card.metrics}
+    results |= {name: card.metrics[name] for name in ("selected", "blend", "calibration") if name in card.metrics}
     return RunResult(folder, results, data.skipped)
 
 
@@ -230,6 +234,7 @@ def _card(
         sampling=config.features.sampling,
         num_views=config.evaluate.views,
         rejection=fitted.rejection and fitted.rejection.to_json(),
+        calibration=fitted.calibration["note"],
         config=config.model_dump(mode="json"),
         metrics=results,
         **(frozen_texts(handcrafted) if model.handcrafted_weight else {}),

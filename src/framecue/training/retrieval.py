@@ -14,7 +14,8 @@ from framecue.models.builders import build_model
 from framecue.models.handcrafted import Handcrafted
 from framecue.models.video_text import VideoTextModel, num_trainable
 from framecue.tasks.blend import choose_weights
-from framecue.tasks.evaluation import method_name
+from framecue.tasks.calibration import calibration_note
+from framecue.tasks.evaluation import foreseen_doubts, method_name
 from framecue.tasks.matching import MatchRule, fit_match_rule
 from framecue.tasks.retrieval import CaptionedSet, RetrievalTask, similarity
 from framecue.tasks.retrieval_data import RetrievalData, prepare_retrieval, read_run_captions
@@ -67,7 +68,7 @@ def train_retrieval(
     return RunResult(config.out / ADAPTER, results, data.skipped)
 
 
-CHOSEN = ("selected", "blend", "matching")
+CHOSEN = ("selected", "blend", "matching", "calibration")
 """What validation decided, in a results file."""
 
 
@@ -85,7 +86,7 @@ class RetrievalFit:
     """A trained model with its best weights, and what the validation part chose.
 
     Attributes:
-        matching: rule for "nothing here matches"; None without validation videos.
+        matching: rule for "nothing here matches"; None with too few validation videos.
         chosen: `CHOSEN`, for the results file.
     """
 
@@ -99,6 +100,8 @@ def _fit(config: RunConfig, data: RetrievalData, backbone: Backbone, *, progress
     model = build_model(config.model, backbone, seed=config.seed, handcrafted=handcrafted)
     start = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     progress.note(_describe(config, data, num_trainable(model)))
+    for line in foreseen_doubts(len(data.val), len(data.test)):
+        progress.note(line)
     task = RetrievalTask(model, data.train, data.val, config)
     state = train(
         task, config.train, config.out, fingerprint=_fingerprint(config, backbone, data), progress=progress.step
@@ -114,11 +117,13 @@ def _fit(config: RunConfig, data: RetrievalData, backbone: Backbone, *, progress
     )
     matching = None
     if len(data.val) > 1:
-        matching = fit_match_rule(similarity(model, data.val, config), data.val.truth)
+        cosines = similarity(model, data.val, config)
+        matching = fit_match_rule(cosines, data.val.truth, scale=1 / model.temperature)
     chosen = {
         "selected": {"iteration": state.best.iteration, "val_mean_recall": state.best.metric},
         "blend": blend,
         "matching": matching and matching.to_json(),
+        "calibration": {"note": calibration_note(len(data.val))},
     }
     return RetrievalFit(model, matching, chosen)
 
@@ -135,6 +140,7 @@ def _card(config: RunConfig, fitted: RetrievalFit, results: dict[str, Any]) -> A
         num_views=config.evaluate.views,
         task="retrieval",
         matching=fitted.matching and fitted.matching.to_json(),
+        calibration=fitted.chosen["calibration"]["note"],
         config=config.model_dump(mode="json"),
         metrics=results,
         **({"templates": PLAIN} if model.handcrafted_weight else {}),

@@ -294,7 +294,7 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     return {
         "mean": found.mean,
         "std": found.std,
-        "ci95": found.half_width_95 if len(values) >= 10 else None,
+        "half_width_95": found.half_width_95,
         "n": len(values),
         "values": list(values),
     }

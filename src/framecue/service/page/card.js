@@ -6,16 +6,16 @@ import * as format from "./format.js";
 import { movable } from "./preview.js";
 import { searchHash } from "./route.js";
 
-/** A card that plays its moment and opens it; `weak` = below the score of a match. */
-export function momentCard(moment, { href, weak = false }) {
+/** A card that plays its moment and opens it. */
+export function momentCard(moment, { href }) {
   const { start_seconds: start, end_seconds: end } = moment;
   const picture = pictureOf(moment.thumbnail_url, format.span(start, end));
   const words = el("div", { class: "words" },
     el("span", { class: "name", title: moment.path ?? moment.name }, moment.name),
-    scoreBar(moment.score));
+    scoreBar(moment));
   const like = el("a", { class: "button like", href: searchHash({ like: { id: moment.video_id, start, end } }), title: "More like this" },
     icon("like"), el("span", { class: "away" }, `More like ${moment.name} at ${format.span(start, end)}`));
-  const card = el("li", { class: weak ? "card weak" : "card" }, el("a", { class: "open", href }, picture, words), like);
+  const card = el("li", { class: moment.is_match ? "card" : "card weak" }, el("a", { class: "open", href }, picture, words), like);
   movable(card, picture, moment);
   return card;
 }
@@ -37,10 +37,12 @@ export function placeholders(number) {
   return el("ol", { class: "grid", "aria-hidden": "true" }, Array.from({ length: number }, one));
 }
 
-export function scoreBar(score) {
+/** How sure a moment is; in color only where it is a match. */
+export function scoreBar({ score, is_match: isMatch }) {
   const bar = el("span", { class: "bar", "aria-hidden": "true" }, el("i"));
   bar.style.setProperty("--score", Math.min(1, Math.max(0, score)));
-  return el("span", { class: "score" }, bar, el("span", {}, format.percent(score), el("span", { class: "away" }, " match")));
+  return el("span", { class: isMatch ? "score match" : "score" }, bar,
+    el("span", {}, format.percent(score), el("span", { class: "away" }, isMatch ? ", a match" : ", no match")));
 }
 
 function pictureOf(source, when) {

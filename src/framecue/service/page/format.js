@@ -25,9 +25,10 @@ export function count(number, noun) {
   return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 }
 
+/** 0.629 -> "62 %"; rounded down, as the command line does: what is below the score of a match does not look like one. */
 export function percent(score) {
-  if (score > 0 && score < 0.005) return "<1 %";
-  return `${Math.round(score * 100)} %`;
+  const whole = Math.floor(100 * Math.min(1, Math.max(0, score)) + 1e-9);
+  return score > 0 && !whole ? "<1 %" : `${whole} %`;
 }
 
 /** How long a search took: "12 ms" or "1.3 s". */

@@ -263,7 +263,7 @@ export class Player {
       el("a", { class: "button", href: searchHash({ like: { id: video.video_id, start: moment?.start ?? null, end: moment?.end ?? null } }) }, icon("like"), "More like this"));
     this.details.replaceChildren(
       moment ? el("h2", {}, moment.end > moment.start ? format.span(moment.start, moment.end) : format.time(moment.start)) : "",
-      found ? scoreBar(found.score) : "",
+      found ? scoreBar(found) : "",
       actions,
       el("dl", {}, row("Length", format.duration(video.duration_seconds)), video.date ? row("Date", format.date(video.date)) : [],
         Object.entries(video.metadata ?? {}).map(([name, value]) => row(name, value)), row("File", video.path)),

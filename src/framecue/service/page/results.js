@@ -105,23 +105,24 @@ export class Results {
 
   fillMoments(found, search) {
     this.moments = found.moments;
-    const matching = found.moments.filter((moment) => moment.score >= found.min_score);
-    const others = found.moments.filter((moment) => moment.score < found.min_score);
+    const matching = found.moments.filter((moment) => moment.is_match);
+    const others = found.moments.filter((moment) => !moment.is_match);
     const asked = search.example ?? found.query;
     const about = `${format.count(found.num_videos, "video")} searched in ${format.took(found.took_seconds)}${found.exact ? "" : ", approximately"}`;
     if (!found.moments.length) {
       this.head(`Nothing to search for “${asked}”`, "No video passes these filters.");
       return this.put(this.noVideos(search));
     }
-    const title = found.nothing_matches
-      ? `Nothing here matches “${asked}”, the nearest are:`
-      : `${format.count(matching.length, "moment")} for “${asked}”`;
+    const title = {
+      nothing: `Nothing here matches “${asked}”, the nearest are:`,
+      unsure: `No sure match for “${asked}”, the nearest are:`,
+    }[found.verdict] ?? `${format.count(matching.length, "moment")} for “${asked}”`;
     this.head(title, about);
-    const grid = (moments, weak) => el("ol", { class: "grid", role: "list" }, moments.map((moment) => momentCard(moment, { href: this.linkTo(moment), weak })));
+    const grid = (moments) => el("ol", { class: "grid", role: "list" }, moments.map((moment) => momentCard(moment, { href: this.linkTo(moment) })));
     const parts = [];
-    if (matching.length) parts.push(grid(matching, false));
+    if (matching.length) parts.push(grid(matching));
     if (matching.length && others.length) parts.push(el("h2", { class: "divider" }, "Less likely"));
-    if (others.length) parts.push(grid(others, true));
+    if (others.length) parts.push(grid(others));
     this.put(...parts, this.more(found.moments.length, search, "moments"));
   }
 
