@@ -85,6 +85,14 @@ def test_one_file_named_in_both_forms_is_listed_twice(tmp_path):
         load_records(path)
 
 
+@pytest.mark.parametrize(("written", "on_disk"), FORMS)
+def test_paths_of_a_config(tmp_path, written, on_disk):
+    make(tmp_path / on_disk / "run" / "a.mp4")
+    assert DataConfig(source=tmp_path / written / "run").source == tmp_path / on_disk / "run"
+    config = DataConfig(source=tmp_path, classes=(written, "sit"), held_out=(on_disk,))
+    assert config.held_out == (on_disk,)
+
+
 @pytest.mark.parametrize(("listed", "on_disk"), FORMS)
 def test_number_lists(tmp_path, listed, on_disk):
     make(tmp_path / "v" / on_disk / f"{on_disk}.mp4")

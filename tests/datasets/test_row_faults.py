@@ -14,6 +14,7 @@ from framecue.datasets.naming import name_notes
 from framecue.datasets.records import load_data, load_records
 from framecue.datasets.retrieval import read_captions
 from framecue.errors import DatasetError
+from framecue.tasks.score_files import score_detections
 
 
 def videos(root: Path, *names: str) -> Path:
@@ -103,6 +104,56 @@ def test_two_spellings_of_a_label_have_one_rule(tmp_path):
     assert read_ground_truth(path).labels == ("Jump", "jump")  # as the official evaluator
 
 
+@pytest.mark.parametrize(
+    ("columns", "unread"),
+    [
+        ("path,label,start_frame,end_frame", "start_frame"),
+        ("path,label,start,stop_time", "stop_time"),
+        ("path,label,first frame,last frame", "first frame"),
+        ("path,label,startTime,endTime", "starttime"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_times_in_columns_that_are_not_read_are_refused(tmp_path, columns, unread, ending):
+    videos(tmp_path, "a.mp4")
+    path = tmp_path / f"m.{ending}"
+    path.write_text(f"{columns}\na.mp4,run,0,9\n")
+    if ending == "jsonl":
+        lines(path, dict(zip(columns.split(","), ("a.mp4", "run", 0, 9), strict=True)))
+    with pytest.raises(DatasetError, match=f"m.{ending}:1: column '{unread}' is not read; times are seconds, in a"):
+        load_records(path)
+    path.write_text(path.read_text().replace("label", "caption"))
+    with pytest.raises(DatasetError, match=f"column '{unread}' is not read"):
+        read_captions(path)
+
+
+def test_columns_that_only_begin_like_times_are_passed_over(tmp_path):
+    videos(tmp_path, "a.mp4")
+    (tmp_path / "m.csv").write_text("path,label,start_date,end_user,endoscope,num_frames\na.mp4,run,x,y,z,9\n")
+    assert len(load_records(tmp_path / "m.csv")[0]) == 1
+
+
+def test_names_of_numbers_where_there_are_none(tmp_path):
+    videos(tmp_path, "run/a.mp4", "sit/b.mp4")
+    (tmp_path / "names.txt").write_text("waving\njumping\n")
+    with pytest.raises(DatasetError, match=r"data\.labels names the classes of numbers, and no label of"):
+        load_records(tmp_path, labels=tmp_path / "names.txt")
+
+
+def test_localization_takes_several_labels_as_overlapping_segments(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("video,start,end,label\na,0,2,run\na,1,3,jump\na,0,2,wave\n")
+    (video,) = read_ground_truth(path, one_spelling=True, clip=True).videos
+    assert [(s.start_seconds, s.end_seconds, s.label) for s in video.segments] == [
+        (0, 2, "run"),
+        (1, 3, "jump"),
+        (0, 2, "wave"),
+    ]
+    found = [{"segment": [s.start_seconds, s.end_seconds], "label": s.label, "score": 1} for s in video.segments]
+    (tmp_path / "p.json").write_text(json.dumps({"results": {"a": found}}))
+    assert score_detections(path, tmp_path / "p.json")["average_mean_ap"] == 1
+
+
 # --- pictures
 
 
@@ -153,6 +204,15 @@ def test_captions_that_say_nothing_are_empty_ones(tmp_path, name, text):
     assert [(video.video_id, video.captions) for video in captions.videos] == [("a", ("x",))]
     assert f"{tmp_path / name}: 2 captions are empty: left out (first: " in captions.notes[0]
     assert captions.notes[1] == f"{tmp_path / name}: 1 video has no caption: left out (b)."
+
+
+def test_captions_that_may_stand_for_nothing_are_told(tmp_path):
+    captions = read_captions(
+        lines(tmp_path / "c.jsonl", {"video": "a", "caption": "nan"}, {"video": "b", "caption": "x"})
+    )
+    assert captions.notes == (
+        f"{tmp_path / 'c.jsonl'}: 1 caption may stand for an empty cell: kept, and better left out (line 1, 'nan').",
+    )
 
 
 def test_a_caption_that_is_not_there_at_all_is_refused(tmp_path):

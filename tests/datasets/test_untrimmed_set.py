@@ -237,3 +237,10 @@ def test_balanced_actions_are_drawn_by_class():
     shares = np.bincount(np.concatenate([batch.targets.numpy() for batch in batches])) / 800
     assert abs(shares[data.class_names.index("jump")] - 0.5) < 0.07
     assert torch.equal(segment_batch(data, 5, **how).frame_features, batches[5].frame_features)
+
+
+def test_overlapping_actions_are_each_drawn_with_their_label():
+    data = dataset((100, [(1.0, 4.0, "run"), (2.0, 5.0, "jump"), (1.0, 4.0, "jump")]))
+    batch = segment_batch(data, 0, batch_size=3, num_frames=4)
+    assert sorted(data.class_names[target] for target in batch.targets.tolist()) == ["jump", "jump", "run"]
+    assert len(window_batch(data, 0, batch_size=1, window=100, seed=0).actions[0]) == 3

@@ -18,13 +18,13 @@ from pydantic import (
     model_validator,
 )
 
-from framecue.files import name_form
+from framecue.files import WrittenNames, name_form
 
 
 def _user_path(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError("must be a path, found a null character in it")
-    return Path(os.path.expanduser(path))
+    return WrittenNames().find(Path(os.path.expanduser(path)))
 
 
 UserPath = Annotated[Path, AfterValidator(_user_path)]

@@ -105,6 +105,10 @@ def _named(records: list[Record], source: Source, report: Report) -> list[Record
     """The records, labels that are numbers replaced by the names that `source.labels` gives them."""
     if source.labels is None:
         return records
+    if not any((record.label or "").isdecimal() for record in records):
+        raise DatasetError(
+            f"data.labels names the classes of numbers, and no label of {source.path} is one. Leave it out."
+        )
     names = names_by_number(read_class_list(source.labels))
     found = []
     for record in records:

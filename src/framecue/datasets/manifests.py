@@ -211,10 +211,38 @@ def _check_header(origin: str, header: list[str]) -> list[str]:
                 f"{origin}: the header needs a column for the {field}, found {', '.join(header)}. "
                 f"Name it '{accepted[0]}' (or {', '.join(accepted[1:])})."
             )
+        refuse_unread_times(origin, names)
         typo = difflib.get_close_matches(field, names, n=1, cutoff=0.8)
         if typo:
             raise DatasetError(f"{origin}: unknown column '{typo[0]}'; did you mean '{field}'?")
     return names
+
+
+_UNIT = r"[\s_-]*(?:time|frame|sec|ms|msec|ts|idx|index)"
+_TIMES = {
+    "start_seconds": re.compile(rf"(?:start|begin)(?:$|{_UNIT})|frame[\s_-]*start|first[\s_-]*frame"),
+    "end_seconds": re.compile(rf"(?:end|stop)(?:$|{_UNIT})|frame[\s_-]*end|last[\s_-]*frame"),
+}
+"""For each field, columns that tell times in another way, and are not read."""
+
+
+def refuse_unread_times(origin: str, columns: Iterable[str]) -> None:
+    """Refuse columns such as start_frame, which would be passed over, and the whole video taken.
+
+    Args:
+        columns: names in lower case.
+
+    Raises:
+        DatasetError: one seems to hold times, and none that is read is there.
+    """
+    names = tuple(columns)
+    for field, pattern in _TIMES.items():
+        unread = next((name for name in names if pattern.match(name)), None)
+        if unread is not None and not set(COLUMNS[field]) & set(names):
+            raise DatasetError(
+                f"{origin}: column '{unread}' is not read; times are seconds, in a column '{field}'. Divide frame "
+                "numbers by the video's frame rate, or give the column another name."
+            )
 
 
 def jsonl_rows(path: Path, report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -256,6 +284,7 @@ def _records(path: Path, rows: Iterable[tuple[int, Mapping[str, Any]]], report: 
 
 
 def _record(folder: Path, row: Mapping[str, Any], origin: str, names: ClassNames) -> Record:
+    refuse_unread_times(origin, row)
     fields = {field: _first(row, accepted) for field, accepted in COLUMNS.items()}
     fields["label"] = _one_label(fields["label"], origin)
     for field in ("path", "label"):

@@ -72,6 +72,11 @@ _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)?")
 _NOTHING = frozenset(("nan", "null", "none", "nil", "na", "n/a", "#n/a", "<na>", "undefined"))
 
 
+def stands_for_nothing(text: str) -> bool:
+    """Whether the text is one that programs write for an empty cell: "nan", "null" and others."""
+    return text.casefold() in _NOTHING
+
+
 NAME_NUMBERS = "Write words in their place, or name the classes in data.labels, a line '0 waving' for each."
 """What to do in a run whose class names are numbers."""
 
@@ -80,7 +85,7 @@ def name_notes(names: Iterable[str], numbers_next: str = "Write words in their p
     """A line for names that are numbers, and one for names that programs write where there is none."""
     names = list(names)
     numbers = [name for name in names if _NUMBER.fullmatch(name)]
-    empty = [f"'{name}'" for name in names if name.casefold() in _NOTHING]
+    empty = [f"'{name}'" for name in names if stands_for_nothing(name)]
     notes = []
     if numbers:
         notes.append(

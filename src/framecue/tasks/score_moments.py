@@ -15,6 +15,7 @@ from framecue.datasets.moment_queries import (
 )
 from framecue.datasets.naming import shorten
 from framecue.errors import DatasetError, UsageError
+from framecue.files import name_form
 from framecue.metrics.highlights import highlight_scores
 from framecue.metrics.moment_retrieval import MOMENT_TIOU, MomentScores, moment_retrieval_scores
 from framecue.metrics.segment_table import SegmentTable
@@ -122,7 +123,7 @@ def _share_out(rows: list[int], ones: list[MomentPrediction], queries: list[Mome
     if len(ones) > 1 and len(ones) != len(rows):
         raise DatasetError(f"{ones[1].origin}: a prediction for the same sentence came before. Remove one.")
     for one in ones:
-        if one.video_id is not None and one.video_id != queries[rows[0]].video_id:
+        if one.video_id is not None and name_form(one.video_id) != name_form(queries[rows[0]].video_id):
             raise DatasetError(
                 f"{one.origin}: qid {one.query_id} is of video '{queries[rows[0]].video_id}' in the ground truth, "
                 f"found '{one.video_id}'. Give the ground truth of the same part."
@@ -131,7 +132,7 @@ def _share_out(rows: list[int], ones: list[MomentPrediction], queries: list[Mome
 
 
 def _words(video_id: str | None, sentence: str | None) -> tuple[str, str]:
-    return video_id or "", " ".join((sentence or "").split())
+    return name_form(video_id or ""), " ".join(name_form(sentence or "").split())
 
 
 def _truth_table(queries: list[MomentQuery]) -> SegmentTable:

@@ -151,7 +151,7 @@ def find_subset(asked: str, known: Iterable[str], source: object) -> str:
         DatasetError: there is none; those there are are named.
     """
     known = sorted(known)
-    for same in (str.__eq__, lambda a, b: a.lower() == b.lower(), _same_part):
+    for same in (str.__eq__, _same_subset, _same_part):
         found = [name for name in known if same(name, asked)]
         if found:
             return found[0]
@@ -164,7 +164,7 @@ def _same_part(first: str, second: str) -> bool:
 
 
 def _same_subset(first: str | None, second: str) -> bool:
-    return first is not None and first.lower() == second.lower()
+    return first is not None and name_form(first).lower() == name_form(second).lower()
 
 
 def _select(

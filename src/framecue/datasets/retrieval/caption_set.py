@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from framecue.datasets.manifests import is_nothing, parse_part, parse_seconds
-from framecue.datasets.naming import is_text
+from framecue.datasets.naming import is_text, stands_for_nothing
 from framecue.datasets.retrieval.notes import CaptionNotes
 from framecue.errors import DatasetError
 from framecue.types import CaptionedVideo
@@ -178,6 +178,8 @@ def _checked_captions(entry: RawEntry, notes: CaptionNotes) -> Iterator[str]:
         if not caption:
             notes.add("empty", f"{entry.origin}, {entry.video}")
             continue
+        if stands_for_nothing(caption):
+            notes.add("nothing", f"{entry.origin}, {_short(caption)}")
         if caption != text:
             notes.add("tidied", f"{entry.origin}, {_short(text)}")
         if _MARKUP.search(caption):

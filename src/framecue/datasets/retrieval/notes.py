@@ -9,6 +9,10 @@ from framecue.errors import DatasetError
 KINDS: dict[str, tuple[str, str]] = {
     "entry": ("entry cannot be understood: left out", "entries cannot be understood: left out"),
     "empty": ("caption is empty: left out", "captions are empty: left out"),
+    "nothing": (
+        "caption may stand for an empty cell: kept, and better left out",
+        "captions may stand for empty cells: kept, and better left out",
+    ),
     "silent": ("video has no caption: left out", "videos have no caption: left out"),
     "unlisted": ("video is in no list: left out", "videos are in no list: left out"),
     "unasked": ("video is of another part: left out", "videos are of other parts: left out"),

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from framecue.datasets.json_items import read_json_items
-from framecue.datasets.manifests import COLUMNS, csv_rows, jsonl_rows
+from framecue.datasets.manifests import COLUMNS, csv_rows, jsonl_rows, refuse_unread_times
 from framecue.datasets.naming import part_name
 from framecue.datasets.retrieval.caption_set import RawEntry
 from framecue.datasets.retrieval.notes import CaptionNotes
@@ -89,6 +89,11 @@ def _entry_of(value: Any, origin: str, notes: CaptionNotes) -> Iterator[RawEntry
         )
         return
     row = {str(key).lower(): content for key, content in value.items()}
+    try:
+        refuse_unread_times(origin, row)
+    except DatasetError as error:
+        notes.report(error)
+        return
     fields = {
         field: next((row[name] for name in names if row.get(name) is not None), None) for field, names in FIELDS.items()
     }
