@@ -1,12 +1,25 @@
 """framecue reproduce TABLE [DATASET] [key=value ...] --out DIR"""
 
 import json as json_text
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from framecue.cli.common import exit_for_skipped, print_json, progress_bars
+from framecue.cli.reproduce_options import (
+    DATASETS,
+    LOCALIZATION,
+    PATHS,
+    RETRIEVAL,
+    TableName,
+    datasets_of,
+    help_of,
+    refuse_absent,
+    refuse_confusion,
+    refuse_foreign,
+)
 from framecue.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,25 +27,7 @@ if TYPE_CHECKING:
 
     from framecue.config import RunConfig
 
-TableName = Literal[
-    "closed-set",
-    "few-shot-5-way",
-    "few-shot",
-    "zero-shot",
-    "base-to-novel",
-    "cross-dataset",
-    "localization",
-    "open-set-localization",
-    "retrieval",
-]
-LOCALIZATION = ("localization", "open-set-localization")
-DATASETS = ("world", "hmdb51", "ucf101", "kinetics400", "kinetics700", "something")
-LOCALIZATION_DATASETS = ("world", "thumos14", "activitynet")
-RETRIEVAL_DATASETS = ("world", "msrvtt-9k", "msrvtt-7k", "lsmdc", "didemo", "smit")
 NOT_REPEATED = ("rows", "format", "restart", "out", "table", "words")  # in the command of a single row
-OF_RECOGNITION = ("rows", "shots", "draws", "episodes", "train_classes", "test_classes", "other_config")
-OF_LOCALIZATION = ("annotations", "train_fraction")
-NOT_OF_RETRIEVAL = (*OF_RECOGNITION[1:], *OF_LOCALIZATION, "splits")
 
 
 def reproduce(
@@ -53,28 +48,56 @@ def reproduce(
     ] = None,
     annotations: Annotated[
         Path | None,
-        typer.Option(metavar="GT", help="Ground truth, of localization; --data is then the folder of videos itself."),
+        typer.Option(
+            metavar="GT", help=help_of("annotations", "Ground truth; --data is then the folder of videos itself.")
+        ),
     ] = None,
     config: Annotated[Path | None, typer.Option(metavar="RUN.yaml", help="Run config instead of --data.")] = None,
-    rows: Annotated[str | None, typer.Option(help="Only these methods, such as B-I,A5,robust.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds of the trainings, such as 0,1,2.")] = None,
+    rows: Annotated[
+        str | None, typer.Option(help=help_of("rows", "Only these methods, such as B-I,A5,robust."))
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(help="Seeds of the trainings, such as 0,1,2; of few-shot-5-way and few-shot one, of the draws."),
+    ] = None,
     shots: Annotated[
         str | None,
         typer.Option(
-            help="Training videos per class: of few-shot [default: 1,2,4,8,16], of base-to-novel [default: 16; 0: all]."
+            help=help_of(
+                "shots",
+                "Training videos per class: several [default: 1,2,4,5,8,16], or one [default: 16; 0: all].",
+            )
         ),
     ] = None,
-    draws: Annotated[int, typer.Option(min=1, help="Draws of training videos, of few-shot.")] = 10,
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes, of few-shot-5-way.")] = 200,
-    splits: Annotated[Path | None, typer.Option(metavar="DIR", help="Published split files to use.")] = None,
+    draws: Annotated[int, typer.Option(min=1, help=help_of("draws", "Draws of training videos."))] = 10,
+    episodes: Annotated[int, typer.Option(min=1, help=help_of("episodes", "How many."))] = 200,
+    pool: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help=help_of(
+                "pool",
+                "Classes that episodes are drawn from: a file of names, or a folder of published episodes. [default: "
+                "the published pool of hmdb51, ucf101 and kinetics400; else all]",
+            ),
+        ),
+    ] = None,
+    splits: Annotated[
+        Path | None, typer.Option(metavar="DIR", help=help_of("splits", "Published lists instead of draws."))
+    ] = None,
     train_fraction: Annotated[
         float,
-        typer.Option(min=0.01, max=0.99, help="Names trained on, of open-set-localization without --splits."),
+        typer.Option(min=0.01, max=0.99, help=help_of("train_fraction", "Names trained on, without --splits.")),
     ] = 0.75,
-    train_classes: Annotated[Path | None, typer.Option(metavar="FILE", help="Names to train on, a line each.")] = None,
-    test_classes: Annotated[Path | None, typer.Option(metavar="FILE", help="Names to test on, a line each.")] = None,
+    train_classes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=help_of("train_classes", "Names to train on, a line each."))
+    ] = None,
+    test_classes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=help_of("test_classes", "Names to test on, a line each."))
+    ] = None,
     other_config: Annotated[
-        Path | None, typer.Option(metavar="OTHER.yaml", help="Run config of the data that cross-dataset tests on.")
+        Path | None,
+        typer.Option(metavar="OTHER.yaml", help=help_of("other_config", "Run config of the data to test on.")),
     ] = None,
     format: Annotated[Literal["text", "json", "markdown"], typer.Option(help="What standard output gets.")] = "text",
     restart: Annotated[bool, typer.Option("--restart", help="Train anew, whatever DIR holds.")] = False,
@@ -82,155 +105,121 @@ def reproduce(
     """Make a whole table of the paper, with baselines, beside the published figures.
 
     Two are of localization: all names, and names held out of training, in 75/25 or 50/50 splits. retrieval finds videos
-    by their captions, in both directions.
+    by their captions, in both directions. HMDB-51 and UCF-101 are measured over their three official splits where the
+    published figures are; data.split=1 takes one alone.
 
     Run the same command again after an interruption: it goes on where it stopped. DIR gets table.json, table.md and
     table.html, a page with plots.
     """
-    known = LOCALIZATION_DATASETS if table in LOCALIZATION else DATASETS
-    known = RETRIEVAL_DATASETS if table == "retrieval" else known
-    dataset, overrides = _dataset_and_overrides(words or [], known)
-    others = OF_RECOGNITION if table in LOCALIZATION else OF_LOCALIZATION
-    _refuse_others(context, table, NOT_OF_RETRIEVAL if table == "retrieval" else others)
-    seed_numbers = None if seeds is None else _numbers("--seeds", seeds)
-    command = ["framecue", "reproduce", table, *(words or []), "--out", str(out), *_given_options(context)]
-    if table in LOCALIZATION:
-        made = _localization(
-            table,
-            _Source(dataset, overrides, data, annotations, config, out),
-            seeds=seed_numbers,
-            splits=splits,
-            train_fraction=train_fraction,
-            restart=restart,
-            command=command,
-        )
-        _show(made, out, format)
-        _exit_for_left_out(made)
-        return
-    if table == "retrieval":
-        source = _Source(dataset, overrides, data, annotations, config, out)
-        made = _retrieval(source, seeds=seed_numbers, rows=rows, restart=restart, command=command)
-        _show(made, out, format)
-        _exit_for_left_out(made)
-        return
-    shot_numbers = () if shots is None else _numbers("--shots", shots, least=int(table == "few-shot"))
-    methods = None if rows is None else _names("--rows", rows)
-    _refuse_confusion(dataset, data, config)
-
-    from framecue.config import load_config
-    from framecue.report.tables import with_paper
-    from framecue.training.table_rows import TableOptions
-    from framecue.training.tables import dataset_config, run_table
-
-    out_override = f"out={json_text.dumps(str(out))}"
-    if config is not None:
-        run = load_config(config, [*overrides, out_override])
-    else:
-        run = dataset_config(str(dataset), data, out, overrides)
-    other = None if other_config is None else load_config(other_config, [out_override])
-    options = TableOptions(
-        seeds=seed_numbers,
-        rows=methods,
-        shots=shot_numbers,
-        draws=draws,
-        episodes=episodes,
-        splits=splits,
-        train_classes=train_classes,
-        test_classes=test_classes,
-        other=other,
-    )
-    with progress_bars() as bars:
-        named = dataset if config is None else None  # a config names its own data
-        made = run_table(table, run, options=options, dataset=named, restart=restart, progress=bars.phase)
-    _show(with_paper(made, _paper_name(dataset, run, other), command), out, format)
+    dataset, overrides = _dataset_and_overrides(words or [], datasets_of(table))
+    written = _written(context)
+    refuse_foreign(table, written)
+    wanted = {
+        **context.params,
+        "seeds": None if seeds is None else _numbers("--seeds", seeds),
+        "shots": () if shots is None else _numbers("--shots", shots, least=int(table == "few-shot")),
+        "rows": None if rows is None else _names("--rows", rows),
+    }
+    refuse_confusion(table, dataset, data=data, annotations=annotations, config=config)
+    refuse_absent({name: context.params[name] for name in PATHS})
+    command = ["framecue", "reproduce", table, *(words or []), "--out", str(out), *_given_options(context, written)]
+    make = _localization if table in LOCALIZATION else _retrieval if table == RETRIEVAL else _recognition
+    made = make(_Asked(table, dataset, overrides, data, annotations, config, out, wanted, restart, command))
+    _show(made, out, format)
     _exit_for_left_out(made)
 
 
-class _Source(NamedTuple):
-    """Where a table of localization takes its videos from, as it was written."""
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked for, as it was written.
 
+    Attributes:
+        wanted: options by name, for whichever table takes them.
+        command: words of the whole table's command, without --rows.
+    """
+
+    table: str
     dataset: str | None
     overrides: list[str]
     data: Path | None
     annotations: Path | None
     config: Path | None
     out: Path
+    wanted: "Mapping[str, Any]"
+    restart: bool
+    command: list[str]
+
+    def load(self, config: Path, *changes: str) -> "RunConfig":
+        """A run config of a file, with the changes of the command line and the table's folder."""
+        from framecue.config import load_config
+
+        return load_config(config, [*changes, f"out={json_text.dumps(str(self.out))}"])
+
+    def options_for(self, kind: type, **more: Any) -> Any:
+        """The options of a kind of table, of which it takes those that it has a field for."""
+        return kind(**{item.name: self.wanted[item.name] for item in fields(kind) if item.name in self.wanted}, **more)
+
+    @property
+    def named(self) -> str | None:
+        """The data set; None where a config names its own data."""
+        return self.dataset if self.config is None else None
 
 
-def _localization(
-    table: str,
-    source: _Source,
-    *,
-    seeds: tuple[int, ...] | None,
-    splits: Path | None,
-    train_fraction: float,
-    restart: bool,
-    command: list[str],
-) -> dict[str, Any]:
-    """The table, with published figures beside."""
-    dataset, data, annotations, config = source.dataset, source.data, source.annotations, source.config
-    if config is not None and (data or annotations):
-        raise UsageError("--data and --config both say where the data are; give one of them.")
-    if dataset == "world" and (data or annotations):
-        raise UsageError("The built-in world is rendered under --out; leave --data and --annotations away.")
-    if config is None and dataset is None and (data is None or annotations is None):
-        names = ", ".join(LOCALIZATION_DATASETS)
-        raise UsageError(
-            f"Nothing to measure on; name a data set ({names}), --data DIR --annotations GT or --config RUN.yaml."
+def _recognition(asked: _Asked) -> dict[str, Any]:
+    from framecue.report.tables import with_paper
+    from framecue.training.table_rows import TableOptions
+    from framecue.training.tables import dataset_config, run_table
+
+    if asked.config is not None:
+        run = asked.load(asked.config, *asked.overrides)
+    else:
+        run = dataset_config(str(asked.dataset), asked.data, asked.out, asked.overrides)
+    other = None if asked.wanted["other_config"] is None else asked.load(asked.wanted["other_config"])
+    options = asked.options_for(TableOptions, other=other)
+    with progress_bars() as bars:
+        made = run_table(
+            asked.table, run, options=options, dataset=asked.named, restart=asked.restart, progress=bars.phase
         )
+    return with_paper(made, _paper_name(asked.dataset, run, other), asked.command)
 
-    from framecue.config import load_config
+
+def _localization(asked: _Asked) -> dict[str, Any]:
     from framecue.report.tables import with_paper
     from framecue.training.localization_tables import run_localization_table
     from framecue.training.localization_trials import LocalizationTableOptions, localization_config
 
-    if config is not None:
-        changes = ["task=localization", f"out={json_text.dumps(str(source.out))}"]
-        run = load_config(config, [*source.overrides, *changes])
+    if asked.config is not None:
+        run = asked.load(asked.config, *asked.overrides, "task=localization")
     else:
-        run = localization_config(dataset, data, annotations, source.out, source.overrides)
-    options = LocalizationTableOptions(seeds=seeds, splits=splits, train_fraction=train_fraction)
+        run = localization_config(asked.dataset, asked.data, asked.annotations, asked.out, asked.overrides)
+    options = asked.options_for(LocalizationTableOptions)
     with progress_bars() as bars:
-        named = dataset if config is None else None
-        made = run_localization_table(table, run, options=options, dataset=named, restart=restart, progress=bars.phase)
-    return with_paper(made, dataset, command)
+        made = run_localization_table(
+            asked.table, run, options=options, dataset=asked.named, restart=asked.restart, progress=bars.phase
+        )
+    return with_paper(made, asked.dataset, asked.command)
 
 
-def _retrieval(
-    source: _Source, *, seeds: tuple[int, ...] | None, rows: str | None, restart: bool, command: list[str]
-) -> dict[str, Any]:
-    """The table, with published figures beside."""
-    dataset, config = source.dataset, source.config
-    _refuse_confusion(dataset, source.data, config, RETRIEVAL_DATASETS)
-
-    from framecue.config import load_config
+def _retrieval(asked: _Asked) -> dict[str, Any]:
     from framecue.report.tables import with_paper
     from framecue.training.retrieval_tables import RetrievalTableOptions, retrieval_config, run_retrieval_table
 
-    if config is not None:
-        run = load_config(config, [*source.overrides, "task=retrieval", f"out={json_text.dumps(str(source.out))}"])
+    if asked.config is not None:
+        run = asked.load(asked.config, *asked.overrides, "task=retrieval")
     else:
-        run = retrieval_config(dataset, source.data, source.out, source.overrides)
-    options = RetrievalTableOptions(seeds=seeds, rows=None if rows is None else _names("--rows", rows))
+        run = retrieval_config(asked.dataset, asked.data, asked.out, asked.overrides)
+    options = asked.options_for(RetrievalTableOptions)
     with progress_bars() as bars:
-        named = dataset if config is None else None
-        made = run_retrieval_table(run, options=options, dataset=named, restart=restart, progress=bars.phase)
-    return with_paper(made, dataset, command)
+        made = run_retrieval_table(
+            run, options=options, dataset=asked.named, restart=asked.restart, progress=bars.phase
+        )
+    return with_paper(made, asked.dataset, asked.command)
 
 
 def _exit_for_left_out(made: "Mapping[str, Any]") -> None:
     from framecue.types import Skipped
 
     exit_for_skipped([Skipped(Path(item["path"]), item["reason"]) for item in made["skipped"]])
-
-
-def _refuse_others(context: typer.Context, table: str, names: tuple[str, ...]) -> None:
-    """Says so where an option has no meaning for the table: silently unused, it would be taken for used."""
-    for name in names:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            why = "; its rows are all measured in one run" if name == "rows" else ""
-            raise UsageError(f"Table {table} has no --{name.replace('_', '-')}{why}. Leave it away.")
 
 
 def _show(table: "Mapping[str, Any]", out: Path, format: str) -> None:
@@ -263,19 +252,6 @@ def _dataset_and_overrides(words: list[str], known: tuple[str, ...]) -> tuple[st
     return (names[0] if names else None), [word for word in words if "=" in word]
 
 
-def _refuse_confusion(
-    dataset: str | None, data: Path | None, config: Path | None, known: tuple[str, ...] = DATASETS
-) -> None:
-    if config is not None and data is not None:
-        raise UsageError("--data and --config both say where the data are; give one of them.")
-    if config is None and dataset is None:
-        raise UsageError(f"Nothing to measure on; name a data set ({', '.join(known)}) or give --config RUN.yaml.")
-    if dataset == "world" and data is not None:
-        raise UsageError("The built-in world is rendered under --out; leave --data away.")
-    if config is None and dataset != "world" and data is None:
-        raise UsageError(f"{dataset} needs --data DIR, with DIR/videos and DIR/annotations.")
-
-
 def _numbers(option: str, text: str, *, least: int = 0) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and int(part) >= least for part in parts):
@@ -290,13 +266,18 @@ def _names(option: str, text: str) -> tuple[str, ...]:
     return names
 
 
-def _given_options(context: typer.Context) -> list[str]:
+def _written(context: typer.Context) -> list[str]:
+    """Names of the options that were written."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+
+
+def _given_options(context: typer.Context, written: list[str]) -> list[str]:
     """The options that were written, for the command of a single row."""
     given: list[str] = []
-    for name, value in context.params.items():
-        source = context.get_parameter_source(name)
-        if name not in NOT_REPEATED and source is not None and source.name == "COMMANDLINE":
-            given += [f"--{name.replace('_', '-')}", str(value)]
+    for name in written:
+        if name not in NOT_REPEATED:
+            given += [f"--{name.replace('_', '-')}", str(context.params[name])]
     return given
 
 
