@@ -33,6 +33,8 @@ ROWS = {
     "own proposals, B-I",
     "true segments, B-I",
     "training-free, B-I",
+    "own proposals, B-II",
+    "true segments, B-II",
 }
 
 

@@ -33,6 +33,8 @@ METHODS = [
     "own proposals, B-I",
     "true segments, B-I",
     "training-free, B-I",
+    "own proposals, B-II",
+    "true segments, B-II",
 ]
 CLOSED, OPEN = LocalizationTableOptions(seeds=(0, 1)), LocalizationTableOptions(seeds=(0, 1), train_fraction=0.5)
 

@@ -60,8 +60,8 @@ def _print_localization(results: Mapping[str, Any]) -> None:
         f"seed {results['seed']}, score = proposal^{1 - results['fusion_weight']:g} x "
         f"class^{results['fusion_weight']:g}, "
         f"proposals: {protocol['proposals']}, external scores: {protocol['external_scores']}. "
-        "B-I: the frozen backbone with templates names the segments. mAP has no interval within one run; "
-        "`framecue reproduce localization` gives it over seeds.",
+        "B-I: the frozen backbone with templates names the segments; B-II: a linear probe does. mAP has no interval "
+        "within one run; `framecue reproduce localization` gives it over seeds.",
         soft_wrap=True,
     )
 

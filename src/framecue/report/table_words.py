@@ -49,6 +49,8 @@ STAGES = {
     "own proposals, true names": "what stage one loses",
     "own proposals, B-I": "frozen CLIP names them",
     "true segments, B-I": "frozen CLIP names them",
+    "own proposals, B-II": "a linear probe names them",
+    "true segments, B-II": "a linear probe names them",
     "training-free, B-I": "nothing trained",
 }
 ABOUT = {

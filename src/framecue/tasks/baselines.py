@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from framecue.datasets.feature_set import FeatureSet, view_batch
+from framecue.datasets.untrimmed_set import UntrimmedSet
 from framecue.metrics.recognition import top_k_accuracy
 from framecue.models.handcrafted import Handcrafted
+from framecue.tasks.localization import mean_inside
 from framecue.tasks.recognition import Scores, batches
 
 WEIGHT_DECAYS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # of the probe; chosen on the validation part
@@ -48,15 +52,44 @@ def linear_probe_scores(
     train = mean_embeddings(train_set, window=window, num_views=num_views).flatten(0, 1)
     targets = torch.from_numpy(train_set.targets).repeat_interleave(num_views)
     test = mean_embeddings(test_set, window=window, num_views=num_views)
-    num_classes = len(train_set.class_names)
-    if val_set is None or not len(val_set):
-        return _scores(_fit(train, targets, num_classes, WEIGHT_DECAYS[len(WEIGHT_DECAYS) // 2]), test)
-    val = mean_embeddings(val_set, window=window, num_views=num_views)
+    val = None
+    if val_set is not None and len(val_set):
+        val = mean_embeddings(val_set, window=window, num_views=num_views), val_set.targets
+    return _scores(_choose(train, targets, val, len(train_set.class_names)), test)
+
+
+def segment_probe(train_set: UntrimmedSet, val_set: UntrimmedSet) -> Tensor:
+    """B-II of localization: as `linear_probe_scores`, on the mean features of the annotated segments. [D + 1, N]."""
+    val = (segment_embeddings(val_set), val_set.targets) if len(val_set.targets) else None
+    targets = torch.from_numpy(train_set.targets)
+    return _choose(segment_embeddings(train_set), targets, val, len(train_set.class_names))
+
+
+def segment_embeddings(data: UntrimmedSet) -> Tensor:
+    """Mean frame feature inside each annotated segment, normalized, as FrozenNamer takes it: [K, D]."""
+    parts = []
+    for row, video in enumerate(data.videos):
+        if video.segments:
+            features = data.features([row])[0]
+            parts.append(mean_inside(features.frame_features, data.grid_segments(row, features)))
+    return torch.cat(parts)
+
+
+def _choose(
+    train: Tensor, targets: Tensor, val: tuple[Tensor, npt.NDArray[np.int64]] | None, num_classes: int
+) -> Tensor:
+    """The probe of the weight decay that is best on embeddings and targets of a validation part, else the middle one's.
+
+    Args:
+        train: normalized, [B, D]; of `val` with views, [B, V, D], or without.
+    """
+    if val is None:
+        return _fit(train, targets, num_classes, WEIGHT_DECAYS[len(WEIGHT_DECAYS) // 2])
+    views = val[0] if val[0].ndim == 3 else val[0][:, None]
     probes = [_fit(train, targets, num_classes, decay) for decay in WEIGHT_DECAYS]
-    accuracies = [top_k_accuracy(_scores(probe, val), val_set.targets) for probe in probes]
+    accuracies = [top_k_accuracy(_scores(probe, views), val[1]) for probe in probes]
     # Ties go to the stronger decay.
-    best = max(range(len(probes)), key=lambda index: (accuracies[index], WEIGHT_DECAYS[index]))
-    return _scores(probes[best], test)
+    return probes[max(range(len(probes)), key=lambda index: (accuracies[index], WEIGHT_DECAYS[index]))]
 
 
 def _fit(embeddings: Tensor, targets: Tensor, num_classes: int, weight_decay: float) -> Tensor:

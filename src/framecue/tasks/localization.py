@@ -195,10 +195,32 @@ class FrozenNamer:
         """Softmax over the labels and the others."""
         if not len(segments):
             return np.zeros((0, self._num_labels), np.float32)
-        places = segment_frames(segments, len(window), num_frames=16)
-        inside = torch.from_numpy(window.frame_features[places]).float().mean(dim=1)
-        logits = self._scale * F.normalize(inside, dim=-1) @ self._text.T
+        logits = self._scale * mean_inside(window.frame_features, segments) @ self._text.T
         return logits.softmax(dim=-1).numpy()[:, : self._num_labels]
+
+
+class ProbeNamer:
+    """Stage two by a linear probe on the same mean feature: the paper's B-II, which knows its training names alone.
+
+    Args:
+        probe: weights and, in the last row, bias: [D + 1, N].
+    """
+
+    def __init__(self, probe: Tensor) -> None:
+        self._probe = probe
+
+    def __call__(self, window: FeatureWindow, segments: Array) -> Scores:
+        """Softmax over the names."""
+        if not len(segments):
+            return np.zeros((0, self._probe.shape[1]), np.float32)
+        logits = mean_inside(window.frame_features, segments) @ self._probe[:-1] + self._probe[-1]
+        return logits.softmax(dim=-1).numpy()
+
+
+def mean_inside(frame_features: npt.NDArray[np.float32], segments: Array) -> Tensor:
+    """Mean of 16 evenly spread features of each segment, normalized: [T, D] and grid [K, 2] -> [K, D]."""
+    places = segment_frames(segments, len(frame_features), num_frames=16)
+    return F.normalize(torch.from_numpy(frame_features[places]).float().mean(dim=1), dim=-1)
 
 
 class LocalizationTask:

@@ -20,12 +20,14 @@ from framecue.metrics.segment_table import SegmentTable, segment_table
 from framecue.models.handcrafted import Handcrafted
 from framecue.models.localization import LocalizationModel
 from framecue.segments import temporal_iou, to_seconds
+from framecue.tasks.baselines import segment_probe
 from framecue.tasks.evaluation import method_name
 from framecue.tasks.localization import (
     FrozenNamer,
     GivenProposals,
     Namer,
     NetworkProposals,
+    ProbeNamer,
     PromptedNamer,
     Proposer,
     TwoStage,
@@ -41,6 +43,7 @@ from framecue.types import AnnotatedVideo, ScoredSegment
 Detections = dict[str, list[ScoredSegment]]
 MakeLocalizer = Callable[[AnnotatedVideo], TwoStage]
 
+NO_PROBE = "B-II, a linear probe, knows the names it was fitted on alone: it has no row on held-out names."
 LEAST_SCORE = 1e-4  # measured are all segments but those of no weight
 
 
@@ -297,10 +300,17 @@ def evaluate_localization(
         "method": system_name(config),
         "fusion_weight": fusion_weight,
     }
+    probe = None
+    if "B-II" in config.evaluate.baselines:
+        probe = ProbeNamer(segment_probe(data.train, data.val))
+        results["notes"] += [NO_PROBE] if data.novel.class_names else []
     for name, measured in ((part, data.test if part == "test" else data.val), ("novel", data.novel)):
         results[name] = {}
         if len(measured.targets):
-            results[name], found[name] = _measure_all(config, model, measured, handcrafted, fusion_weight, outside)
+            known = probe if name == part else None
+            results[name], found[name] = _measure_all(
+                config, model, measured, handcrafted, fusion_weight, outside, known
+            )
     return results, found
 
 
@@ -311,7 +321,9 @@ def _measure_all(
     handcrafted: Handcrafted,
     fusion_weight: float,
     outside: Outside,
+    probe: ProbeNamer | None,
 ) -> tuple[dict[str, Any], Detections]:
+    """Measures by method, and what the system found. `probe` names the labels of `data`; None = it knows others."""
     wanted, labels = config.localization, data.class_names
     names = [spoken(label) for label in labels]
     ours = trained_localizer(
@@ -343,6 +355,12 @@ def _measure_all(
             "own proposals, B-I": replace(outside, scores=None).localizers(frozen),
             "true segments, B-I": given(frozen),
             "training-free, B-I": Outside().localizers(free),
+        }
+    if probe is not None:
+        probed = replace(ours, namer=probe)
+        rows |= {
+            "own proposals, B-II": replace(outside, scores=None).localizers(probed),
+            "true segments, B-II": given(probed),
         }
     found = {name: detect(data, make, wanted) for name, make in rows.items()}
     measures = {name: measure_detections(data, detections, wanted.tious) for name, detections in found.items()}

@@ -233,7 +233,7 @@ def _rows(
     seen = sorted({name for trial in trials for name in trial.parts.class_names})
     shown = config.model_dump(mode="json", exclude={"seed": True, "out": True, "data": {"held_out"}})
     rows = []
-    for method in made[0][next(iter(parts))]:
+    for method in dict.fromkeys(method for part in parts for method in made[0][part]):
         measured = [
             {
                 name: value
