@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from framecue.datasets.class_lists import read_class_list
+from framecue.datasets.class_lists import find_classes, read_class_list
 from framecue.datasets.naming import class_key
 from framecue.datasets.official import read_hmdb51, read_ucf101
+from framecue.datasets.pools import published_pool, read_pool
 from framecue.datasets.protocols import episodes, few_shot, zero_shot
 from framecue.datasets.split_files import base_to_novel_from_lists, episodes_from_lists, few_shot_from_lists
 from framecue.datasets.trials import portable_names
@@ -24,17 +25,8 @@ pytestmark = pytest.mark.skipif(
     not AUTHORS.is_dir(), reason=f"no {AUTHORS}: the real annotation files are not on this machine"
 )
 
-POOLS = {
-    "HMDB-51": "fencing, kick, kick ball, pick, pour, pushup, run, sit, smoke, talk",
-    "UCF-101": "BlowingCandles, CleanAndJerk, CliffDiving, CuttingInKitchen, Diving, FloorGymnastics, GolfSwing, "
-    "HandstandWalking, HorseRace, IceDancing, JumpRope, PommelHorse, Punch, RockClimbingIndoor, SalsaSpin, Skiing, "
-    "SkyDiving, StillRings, Surfing, TennisSwing, VolleyballSpiking",
-    "K-400": "blasting sand, busking, cutting watermelon, dancing ballet, dancing charleston, dancing macarena, "
-    "diving cliff, filling eyebrows, folding paper, hula hooping, hurling (sport), ice skating, paragliding, "
-    "playing drums, playing monopoly, playing trumpet, pushing car, riding elephant, shearing sheep, side kick, "
-    "stretching arm, tap dancing, throwing axe, unboxing",
-}
-"""The classes of the 5-way episodes: the usual meta-test pools."""
+POOLS = {"HMDB-51": "hmdb51", "UCF-101": "ucf101", "K-400": "kinetics400"}
+"""The data sets of the published pools by the authors' names of them."""
 
 SETS = ("HMDB-51", "UCF-101", "K-400")
 
@@ -80,7 +72,9 @@ def test_episodes(episode_lists, name):
         assert not set(trial.train) & set(trial.tests["test"])
         assert {*trial.train, *trial.tests["test"]} == set().union(*(by_label[label] for label in trial.class_names))
     pool = {class_key(label) for trial in protocol.trials for label in trial.class_names}
-    assert pool == {class_key(label) for label in POOLS[name].split(", ")}
+    published = published_pool(POOLS[name])
+    assert pool == {class_key(label) for label in published.names}
+    assert pool == {class_key(label) for label in read_pool(episode_lists / name).names}
     assert len(pool) == {"HMDB-51": 10, "UCF-101": 21, "K-400": 24}[name]
     sizes = [len(trial.tests["test"]) for trial in protocol.trials]
     if name == "UCF-101":
@@ -92,13 +86,18 @@ def test_episodes(episode_lists, name):
 @pytest.mark.parametrize("name", ["HMDB-51", "UCF-101"])
 def test_drawn_episodes_have_the_sizes_of_the_authors(episode_lists, name):
     published = episodes_from_lists(official(name), episode_lists / name)
-    drawn = episodes(official(name), pool=POOLS[name].split(", "))
+    drawn = episodes(official(name), pool=published_pool(POOLS[name]))
     assert drawn.name == published.name
     assert len(drawn.trials) == len(published.trials) == 200
     pools = [{label for trial in protocol.trials for label in trial.class_names} for protocol in (drawn, published)]
     assert pools[0] == pools[1]
     means = [sum(len(t.tests["test"]) for t in protocol.trials) / 200 for protocol in (drawn, published)]
     assert means[0] == pytest.approx(means[1], rel=0.02)
+
+
+def test_the_pool_of_kinetics_is_among_its_classes():
+    labels = read_class_list(ANNOTATIONS / "class_lists" / "xclip_kinetics_400_labels.csv").names
+    assert len(find_classes(published_pool("kinetics400"), labels, asked_by="")) == 24
 
 
 def test_the_unpacked_sample_is_of_the_archive(episode_lists):

@@ -132,6 +132,22 @@ def test_figures(key, measure, value, known):
     assert figure.known.startswith(known)
 
 
+def test_a_single_official_split_beside_a_mean_over_three_is_said():
+    def table(name, splits, measures):
+        made = made_up(name, [("A5", "p", measures)])
+        made["setting"]["official_splits"] = splits
+        return with_paper(made, "hmdb51", COMMAND)
+
+    alone = markdown(table("closed-set", [2], {"test/top1": numbers(0.65)}))
+    assert "Measured here is official split 2 alone; published is the mean over 3." in alone
+    assert "- data: world, official split 2\n" in alone
+    whole = markdown(table("closed-set", [1, 2, 3], {"test/top1": numbers(0.65) | {"over": "splits"}}))
+    assert "± is one standard deviation over 3 official splits." in whole
+    assert "- data: world, official splits 1, 2, 3\n" in whole
+    other = markdown(table("few-shot-5-way", [1], {"test/top1": numbers(0.65)}))  # its figure is of no split
+    assert "published is the mean" not in whole + other
+
+
 def test_what_is_unknown_is_absent():
     assert figures_of("zero-shot", "kinetics700", "A5") == {}
     assert figures_of("closed-set", "hmdb51", "A3") == {}

@@ -75,7 +75,7 @@ class DataConfig(Section):
     labels: UserPath | None = None
     """File of class names that labels which are numbers stand for; null = of `list` the one beside the lists."""
     split: Literal[1, 2, 3] = 1
-    """Which of the official splits (hmdb51, ucf101, and lists that are numbered)."""
+    """Official split (hmdb51, ucf101, numbered lists). Tables of the mean over three take this alone if set."""
     missing: Literal["error", "skip"] = "error"
     """What to do when a listed video is not there: stop, or go on without it and list it."""
     val_fraction: float = Field(default=0.1, ge=0, lt=1)

@@ -4,7 +4,8 @@ A train, val or test part is that of the records. Where they have no test part, 
 Published lists are read by `framecue.datasets.split_files`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from framecue.datasets.class_lists import Names, find_classes, refuse_shared
 from framecue.datasets.draws import (
@@ -43,6 +44,36 @@ def closed_set(records: Iterable[Record], *, val_fraction: float = 0.1, seeds: I
         f"tested on {len(parts.test)} others of the same classes; {_seeds_text(seeds, 'training')}."
     )
     return drawn("closed-set", description, _source(bool(parts.val), val_fraction), trials, _all(parts))
+
+
+def closed_set_over_splits(
+    by_split: Mapping[int, Iterable[Record]], *, val_fraction: float = 0.1, seeds: Iterable[int] = (0,)
+) -> Protocol:
+    """The closed set of each official split, with one trial a split and seed; what is reported is their mean.
+
+    Args:
+        by_split: the records of each split, as HMDB-51 and UCF-101 have three.
+
+    Raises:
+        DatasetError: as `closed_set`.
+    """
+    records = {number: [*part] for number, part in by_split.items()}
+    seeds = check_seeds(seeds)
+    single = {number: closed_set(part, val_fraction=val_fraction, seeds=seeds) for number, part in records.items()}
+    trials = [
+        replace(trial, name=f"split {number} {trial.name}", split=number)
+        for number, protocol in single.items()
+        for trial in protocol.trials
+    ]
+    parts = [parts_of(part) for part in records.values()]
+    description = (
+        f"Closed set, mean over the official splits {_listed(single)}: trained on the "
+        f"{_listed(len(part.train) for part in parts)} training videos of {len(trials[0].class_names)} classes, tested "
+        f"on {_listed(len(part.test) for part in parts)} others of the same classes; {_seeds_text(seeds, 'training')} "
+        "of each."
+    )
+    source = next(iter(single.values())).source
+    return drawn("closed-set", description, source, trials, *records.values())
 
 
 def episodes(
@@ -231,7 +262,7 @@ def base_to_novel_text(shots: int | None, trials: Sequence[Trial], division: str
 
 def cross_dataset(
     train_records: Iterable[Record],
-    test_records: Iterable[Record],
+    test_records: Iterable[Record] | Mapping[int, Iterable[Record]],
     *,
     val_fraction: float = 0.1,
     seeds: Iterable[int] = (0,),
@@ -244,35 +275,52 @@ def cross_dataset(
     `seed` and the same for all trials. Test names that are training names too are kept and told in the description.
     Where the second data set has no parts, all of it is tested.
 
+    Args:
+        test_records: of the second data set; or by official split, whose test parts are "full split 1" and so on.
+
     Raises:
         DatasetError: no training videos, no test videos, or too few test classes to halve.
     """
     parts, seeds = parts_of(train_records, tested=False), check_seeds(seeds)
-    others = check_records(test_records)
-    test = parts_of(others, trained=False).test if any(record.split for record in others) else others
-    names, test_names = labels_of(parts.train), labels_of(test)
     if halves < 0:
         raise UsageError(f"halves must be at least 0, found {halves}.")
-    if halves and len(test_names) < 4:
-        raise DatasetError(f"Halves need at least 4 test classes, found {len(test_names)}. Set halves to 0.")
-    tests = {"full": (test, test_names)}
-    for number in range(halves):
-        part = f"half {number}"
-        half = tuple(sorted(ranked_classes(test_names, seed, part)[: len(test_names) // 2]))
-        tests[part] = (of_classes(test, half), half)
-    val = of_classes(parts.val, names)
+    by_split = test_records if isinstance(test_records, Mapping) else {None: test_records}
+    others = {number: check_records(records) for number, records in by_split.items()}
+    tests: dict[str, tuple[list[Record], tuple[str, ...]]] = {}
+    for number, records in others.items():
+        tests |= _full_and_halves(records, halves, seed, "" if number is None else f" split {number}")
+    names, val = labels_of(parts.train), of_classes(parts.val, labels_of(parts.train))
     trials = [_trial(number, with_validation(parts.train, val, val_fraction, number), names, tests) for number in seeds]
+    over = [number for number in others if number is not None]
+    full = [part for name, part in tests.items() if name.startswith("full")]
+    test_names = full[0][1]
     shared = sorted({class_key(name) for name in names} & {class_key(name) for name in test_names})
     told = [name for name in test_names if class_key(name) in shared]
     description = (
         f"Cross-data-set: trained on the {len(parts.train)} training videos of {len(names)} classes, tested on "
-        f"{len(test)} videos of another data set among its {len(test_names)} names"
-        + (f" and among {halves} random halves of them" if halves else "")
+        f"{_listed(len(test) for test, _ in full)} videos of another data set among its {len(test_names)} names"
+        + (f", mean over its official splits {_listed(over)}" if over else "")
+        + (f", and among {halves} random halves of the names" if halves else "")
         + (f"; {len(told)} of these names are training names too ({shorten(told)})" if told else "; no name is shared")
         + f"; {_seeds_text(seeds, 'training')}."
     )
     source = _source(bool(val), val_fraction) + (f", halves by seed {seed}" if halves else "")
-    return drawn("cross-dataset", description, source, trials, _all(parts), others)
+    return drawn("cross-dataset", description, source, trials, _all(parts), *others.values())
+
+
+def _full_and_halves(
+    records: Sequence[Record], halves: int, seed: int, tail: str
+) -> dict[str, tuple[list[Record], tuple[str, ...]]]:
+    """The test part of a data set, or all of one without parts, whole and by random halves of its names."""
+    test = parts_of(records, trained=False).test if any(record.split for record in records) else [*records]
+    names = labels_of(test)
+    if halves and len(names) < 4:
+        raise DatasetError(f"Halves need at least 4 test classes, found {len(names)}. Set halves to 0.")
+    tests = {f"full{tail}": (test, names)}
+    for number in range(halves):
+        half = tuple(sorted(ranked_classes(names, seed, f"half {number}")[: len(names) // 2]))
+        tests[f"half {number}{tail}"] = (of_classes(test, half), half)
+    return tests
 
 
 def _all(parts: Partition) -> list[Record]:
@@ -327,6 +375,12 @@ def _source(has_val: bool, val_fraction: float) -> str:
     if has_val or not val_fraction:
         return "the data's own parts"
     return f"the data's own parts, {val_fraction:g} of train drawn for validation by the seed of the trial"
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    """ "3570, 3570 and 3570"; a single one as it is."""
+    *most, last = map(str, numbers)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _numbers(seeds: Sequence[int]) -> str:

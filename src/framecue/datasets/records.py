@@ -16,11 +16,16 @@ from framecue.files import backslash_hint
 from framecue.types import Record, Skipped
 
 Missing = Literal["error", "skip"]
+TESTED_ON_VALIDATION: tuple[DataFormat, ...] = ("kinetics", "something")
+"""Sets whose test labels are not public: figures are of their validation part, which therefore chooses nothing."""
 
 
 def load_data(data: DataConfig, *, missing: Missing | None = None) -> tuple[list[Record], list[Skipped]]:
-    """`load_records` for the data section of a run config; held-out classes are kept."""
-    return load_records(
+    """`load_records` for the data section of a run config; held-out classes are kept.
+
+    The val part of TESTED_ON_VALIDATION is given as test.
+    """
+    records, skipped = load_records(
         data.source,
         format=data.format,
         annotations=data.annotations,
@@ -29,6 +34,10 @@ def load_data(data: DataConfig, *, missing: Missing | None = None) -> tuple[list
         classes=data.classes,
         missing=missing or data.missing,
     )
+    source = find_source(data.source, format=data.format, annotations=data.annotations, labels=data.labels)
+    if source.format in TESTED_ON_VALIDATION:
+        records = with_validation_as_test(records)
+    return records, skipped
 
 
 def load_records(
@@ -119,6 +128,13 @@ def leave_out_unlabelled(records: Sequence[Record], source: Source) -> tuple[lis
         for part, count in counts.items()
     ]
     return [record for record in records if record.label is not None], notes
+
+
+def with_validation_as_test(records: Sequence[Record]) -> list[Record]:
+    """The records with their val part as test, where no labelled test part is among them."""
+    if any(record.split == "test" for record in records):
+        return [*records]
+    return [replace(record, split="test") if record.split == "val" else record for record in records]
 
 
 def keep_classes(records: Iterable[Record], classes: Sequence[str]) -> list[Record]:

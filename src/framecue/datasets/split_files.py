@@ -162,7 +162,11 @@ def write_split_lists(protocol: Protocol, folder: str | Path) -> None:
         "source": protocol.source,
         "source_hash": protocol.source_hash,
         "lists_hash": hash_lists(protocol.lists),
-        "trials": [{"name": trial.name, "seed": trial.seed, "parts": [*trial.tests]} for trial in protocol.trials],
+        "trials": [
+            {"name": trial.name, "seed": trial.seed, "parts": [*trial.tests]}
+            | ({} if trial.split is None else {"split": trial.split})
+            for trial in protocol.trials
+        ],
     }
     write_text(folder / _PROTOCOL_FILE, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
 
@@ -233,4 +237,4 @@ def _read_trial(
         return None
     train, val = found.pop("train"), found.pop("val")
     candidates = {part: names[part] for part in entry["parts"]}
-    return Trial(entry["name"], entry["seed"], train, val, names["train"], found, candidates)
+    return Trial(entry["name"], entry["seed"], train, val, names["train"], found, candidates, entry.get("split"))

@@ -24,8 +24,10 @@ class Trial:
         train: what the weights are fitted to.
         val: what chooses weights; may be empty; of classes of `class_names` alone, and never tested.
         class_names: what is trained on, in score order.
-        tests: records by part: "test"; or "base" and "novel"; or "full", "half 0", "half 1" ...
+        tests: records by part: "test"; or "base" and "novel"; or "full", "half 0", "half 1" ... Parts of the same first
+            word, such as "full split 1" and "full split 2", are averaged.
         test_names: for each part the candidate names, in score order.
+        split: the official split that it is of, where a number is the mean over several; else None.
 
     Raises:
         DatasetError: a video has two uses, a part has a class that is no candidate, or train or a test part is empty.
@@ -38,6 +40,7 @@ class Trial:
     class_names: tuple[str, ...]
     tests: dict[str, list[Record]]
     test_names: dict[str, tuple[str, ...]]
+    split: int | None = None
 
     def __post_init__(self) -> None:
         if self.tests.keys() != self.test_names.keys():

@@ -150,12 +150,14 @@ def percent_cell(numbers: Mapping[str, Any] | None) -> str:
 
 def spread_text(table: Table) -> str:
     """What ± and brackets mean in this table."""
-    counts = sorted({numbers["n"] for numbers in _shown_cells(table) if numbers["std"] is not None})
+    spreads = [numbers for numbers in _shown_cells(table) if numbers["std"] is not None]
+    counts = sorted({numbers["n"] for numbers in spreads})
     brackets = any(numbers.get("ci95_items") for numbers in _shown_cells(table) if not numbers["std"])
     over_items = "brackets are the 95 % interval over test items (Wilson)" if brackets else ""
     if not counts:
         return f"one trial; {over_items or 'no interval'}"
-    over_trials = f"± is the 95 % interval of the mean over {' or '.join(map(str, counts))} trials (Student)"
+    units = "official splits" if any(numbers.get("over") == "splits" for numbers in spreads) else "trials"
+    over_trials = f"± is the 95 % interval of the mean over {' or '.join(map(str, counts))} {units} (Student)"
     return f"{over_trials}, where they agree {over_items}" if brackets else over_trials
 
 
@@ -205,8 +207,19 @@ def paper_caveat(table: Table) -> str:
             "no external score entered the figures is presumed."
         )
     if is_papers_backbone(backbone):
-        return "Published figures are for CLIP ViT-B/16, the backbone used here; their draws of videos are not known."
-    return f"Published figures are for CLIP ViT-B/16; the backbone here is {backbone}, so they do not compare."
+        text = "Published figures are for CLIP ViT-B/16, the backbone used here; their draws of videos are not known."
+    else:
+        text = f"Published figures are for CLIP ViT-B/16; the backbone here is {backbone}, so they do not compare."
+    return text + _split_alone(table)
+
+
+def _split_alone(table: Table) -> str:
+    """What to know where one official split stands beside the mean over several; else nothing."""
+    splits: Sequence[int] = table["setting"].get("official_splits", [])
+    means = {figure["splits"] for row in table["rows"] for figure in row["paper"].values() if figure.get("splits")}
+    if len(splits) != 1 or not means:
+        return ""
+    return f" Measured here is official split {splits[0]} alone; published is the mean over {max(means)}."
 
 
 _FROZEN_ROWS = ("B-I", "own proposals, B-I", "frozen CLIP")
@@ -256,7 +269,7 @@ def facts(table: Table) -> list[tuple[str, str]]:
         ]
     precision = backbone.get("precision")
     return [
-        ("data", str(table["dataset"])),
+        ("data", str(table["dataset"]) + _splits_text(setting.get("official_splits", []))),
         *lines,
         *([("classes", str(setting["num_classes"]))] if setting["num_classes"] else []),
         (
@@ -268,6 +281,12 @@ def facts(table: Table) -> list[tuple[str, str]]:
         ("external scores", str(setting["external_scores"])),
         *_left_out(table),
     ]
+
+
+def _splits_text(splits: Sequence[int]) -> str:
+    if not splits:
+        return ""
+    return f", official split {splits[0]}" if len(splits) == 1 else f", official splits {', '.join(map(str, splits))}"
 
 
 def _evaluation(setting: Mapping[str, Any]) -> list[str]:

@@ -59,6 +59,7 @@ class TableJob:
     features: StoredFeatures
     handcrafted: Handcrafted
     num_classes: int
+    official_splits: list[int]
     skipped: list[Skipped]
 
 
@@ -70,13 +71,14 @@ def run_method(job: TableJob, method: str, folder: Path, report: Progress) -> li
         trials = _run_trials(job, method, protocol, place, report)
         config = row_config(job.config, method, seed=protocol.trials[0].seed, out=place, dataset=job.dataset)
         measured = [trial["measures"] for trial in trials]
+        splits = [trial.split for trial in protocol.trials if trial.split is not None]
         rows.append(
             {
                 "method": method,
                 "protocol": protocol.name,
                 "classes_seen_in_training": _classes_seen(protocol) if config or method == PROBE else None,
                 "config": config and config.model_dump(mode="json", exclude={"seed", "out"}),
-                "measures": {name: spread([values[name] for values in measured]) for name in measured[0]},
+                "measures": {name: spread([values[name] for values in measured], splits) for name in measured[0]},
                 "trials": [
                     {key: trial[key] for key in ("name", "selected", "blend", "rejection") if key in trial}
                     for trial in trials
@@ -209,18 +211,15 @@ def _train_group(
 def _measure_trial(
     job: TableJob, method: str, trial: Trial, parts: _TrialData, fitted: Fit | None, config: RunConfig | None
 ) -> dict[str, Any]:
-    measures: dict[str, float] = {}
+    found: dict[str, list[float]] = {}
     for part, data in parts.tests.items():
         scores = _scores(job, method, parts, data, None if fitted is None else fitted.model, config)
         if scores is None or not len(data):
             continue
-        measures[f"{part}/top1"] = top_k_accuracy(scores, data.targets)
-        if len(data.class_names) > 5:
-            measures[f"{part}/top5"] = top_k_accuracy(scores, data.targets, 5)
-    halves = [value for name, value in measures.items() if name.startswith("half ") and name.endswith("/top1")]
-    measures = {name: value for name, value in measures.items() if not name.startswith("half ")}
-    if halves:
-        measures["half/top1"] = sum(halves) / len(halves)
+        kind = part.partition(" ")[0]  # "half" of "half 3 split 1", all of which are averaged
+        for k in (1, 5) if len(data.class_names) > 5 else (1,):
+            found.setdefault(f"{kind}/top{k}", []).append(top_k_accuracy(scores, data.targets, k))
+    measures = {name: sum(values) / len(values) for name, values in found.items()}
     if {"base/top1", "novel/top1"} <= measures.keys():
         measures["harmonic_mean"] = harmonic_mean(measures["base/top1"], measures["novel/top1"])
     trained = {} if fitted is None else {"selected": fitted.selected, "blend": fitted.blend}
@@ -288,8 +287,18 @@ def _read_trial(path: Path, fingerprint: str) -> dict[str, Any] | None:
     return stored
 
 
-def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Mean and spread of repeated trials, as every table holds them."""
+def spread(values: Sequence[float], splits: Sequence[int] = ()) -> dict[str, Any]:
+    """Mean and spread of repeated trials, as every table holds them.
+
+    Args:
+        splits: the official split of each trial, where there are several: trials of one are averaged first, and the
+            spread is over the splits.
+    """
+    if splits:
+        by_split: dict[int, list[float]] = {}
+        for value, split in zip(values, splits, strict=True):
+            by_split.setdefault(split, []).append(value)
+        values = [sum(part) / len(part) for part in by_split.values()]
     found = mean_and_spread(values)
     return {
         "mean": found.mean,
@@ -297,7 +306,7 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
         "half_width_95": found.half_width_95,
         "n": len(values),
         "values": list(values),
-    }
+    } | ({"over": "splits"} if splits else {})
 
 
 def _classes_seen(protocol: Protocol) -> list[str]:

@@ -11,9 +11,8 @@ from typing import Any
 
 from framecue.backbone import TINY, Backbone
 from framecue.config import RunConfig, build_config
-from framecue.datasets.records import load_data
 from framecue.datasets.world import NOVEL_CLASSES, SEEN_CLASSES, write_world
-from framecue.errors import DatasetError, UsageError
+from framecue.errors import UsageError
 from framecue.features.extract import ExtractionProgress
 from framecue.files import write_text
 from framecue.tasks.recognition_data import stored_features
@@ -23,6 +22,7 @@ from framecue.training.recognition import (
     make_handcrafted,
     settled,
 )
+from framecue.training.table_data import load_table_data
 from framecue.training.table_rows import (
     ROWS,
     TABLES,
@@ -33,7 +33,6 @@ from framecue.training.table_rows import (
 )
 from framecue.training.table_trials import Progress, TableJob, file_name, is_made, run_method
 from framecue.training.threads import single_thread
-from framecue.types import Record
 
 __all__ = ["DATASETS", "TABLES", "TableOptions", "dataset_config", "run_table"]
 
@@ -111,7 +110,7 @@ def run_table(
         UsageError, DatasetError, FramecueError: as the parts do.
     """
     report = progress or (lambda phase, done, total, note: None)
-    methods = table_rows(table, options)
+    methods = table_rows(table, options, dataset)
     make_folder(config.out)
     if restart and (config.out / "trials" / table).exists():
         shutil.rmtree(config.out / "trials" / table)
@@ -145,15 +144,8 @@ def _render_world(folder: Path, report: Progress) -> None:
 def _prepare(
     table: str, config: RunConfig, options: TableOptions, backbone: Backbone, dataset: str, report: Progress
 ) -> TableJob:
-    records, skipped = load_data(config.data)
-    other: list[Record] = []
-    if options.other is not None:
-        other, more = load_data(options.other.data)
-        skipped = skipped + more
-    unlabelled = next((record for record in [*records, *other] if record.label is None), None)
-    if unlabelled is not None:
-        raise DatasetError(f"{unlabelled.origin}: {unlabelled.path} has no label, which every table needs. Label it.")
-    protocols = build_protocols(table, records, config, options, dataset=dataset, other=other)
+    data = load_table_data(table, config.data, options.other.data if options.other else None)
+    protocols = build_protocols(table, data, config, options, dataset=dataset)
     used = [
         record
         for protocol in protocols
@@ -167,10 +159,11 @@ def _prepare(
         report("extract features", state.videos_done, state.num_videos, f"{rate:.0f} frames/s")
 
     features = stored_features(config, backbone, list(dict.fromkeys(used)), progress=extraction)
-    names = sorted({record.label for record in [*records, *other] if record.label is not None})
-    skipped = [*skipped, *(item for protocol in protocols for item in protocol.skipped), *features.skipped]
+    names = sorted({record.label for record in data.everything if record.label is not None})
+    skipped = [*data.skipped, *(item for protocol in protocols for item in protocol.skipped), *features.skipped]
     handcrafted = make_handcrafted(config, backbone, names)
-    return TableJob(table, dataset, config, backbone, protocols, features, handcrafted, len(names), skipped)
+    splits = data.measured_splits
+    return TableJob(table, dataset, config, backbone, protocols, features, handcrafted, len(names), splits, skipped)
 
 
 def _result(job: TableJob, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -200,6 +193,7 @@ def _result(job: TableJob, rows: list[dict[str, Any]]) -> dict[str, Any]:
                 "precision": job.backbone.precision,
             },
             "num_classes": job.num_classes,
+            "official_splits": job.official_splits,
             "iterations": config.train.iterations,
         },
         "rows": rows,
