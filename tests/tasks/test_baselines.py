@@ -7,10 +7,13 @@ import pytest
 import torch
 
 from framecue.datasets.feature_set import FeatureSet
+from framecue.datasets.untrimmed_set import UntrimmedSet
 from framecue.metrics.recognition import top_k_accuracy
 from framecue.models.handcrafted import Handcrafted, template_embeddings
-from framecue.tasks.baselines import linear_probe_scores, zero_shot_scores
-from framecue.types import FrameFeatures, Record
+from framecue.tasks.baselines import linear_probe_scores, segment_embeddings, segment_probe, zero_shot_scores
+from framecue.tasks.localization import ProbeNamer
+from framecue.tasks.streaming import FeatureWindow
+from framecue.types import AnnotatedVideo, FrameFeatures, Record, Segment
 
 
 def make_set(rows: np.ndarray, targets: list[int], names: list[str]) -> FeatureSet:
@@ -63,3 +66,33 @@ def test_zero_shot_is_the_cosine_with_the_mean_template(tiny_backbone):
 
 def test_braces_in_class_names_are_left_alone(tiny_backbone):
     assert template_embeddings(tiny_backbone, ["{x} {}"], ["a {}"]).shape == (1, tiny_backbone.embed_dim)
+
+
+def test_a_segment_probe_names_what_it_was_fitted_on():
+    """Two actions that look alike all the time but for one direction each, in a background of neither."""
+    rng = np.random.default_rng(0)
+    kinds = {"jumping": 0, "running": 1}
+
+    def untrimmed(count: int, first: int) -> UntrimmedSet:
+        stored, videos = {}, []
+        for number in range(first, first + count):
+            features = rng.normal(0, 0.3, (40, 8)).astype(np.float32)
+            order = ("jumping", "running") if number % 2 else ("running", "jumping")
+            spans = (Segment(0.5, 1.5, order[0]), Segment(2.0, 4.0, order[1]))
+            for span in spans:
+                features[round(8 * span.start_seconds) : round(8 * span.end_seconds), kinds[span.label]] += 1
+            stored[f"v{number}"] = FrameFeatures(features, np.arange(40) / 8, 5.0)
+            videos.append(AnnotatedVideo(f"v{number}", 5.0, None, spans))
+        return UntrimmedSet(videos, list(stored), tuple(kinds), lambda keys: [stored[key] for key in keys])
+
+    probe = segment_probe(untrimmed(8, 0), untrimmed(3, 20))
+    assert probe.shape == (9, 2)
+    test = untrimmed(6, 40)
+    named = (segment_embeddings(test) @ probe[:-1] + probe[-1]).argmax(dim=1).numpy()
+    assert (named == test.targets).all()
+    video = test.features([0])[0]
+    window = FeatureWindow(video.frame_features, np.arange(41) / 8, 0, (0, 40), is_last=True)
+    probabilities = ProbeNamer(probe)(window, test.grid_segments(0, video))
+    assert (probabilities.argmax(axis=1) == test.targets[:2]).all()
+    assert probabilities.sum(axis=1) == pytest.approx(1)
+    assert ProbeNamer(probe)(window, np.zeros((0, 2))).shape == (0, 2)
