@@ -142,7 +142,7 @@ def test_a_single_official_split_beside_a_mean_over_three_is_said():
     assert "Measured here is official split 2 alone; published is the mean over 3." in alone
     assert "- data: world, official split 2\n" in alone
     whole = markdown(table("closed-set", [1, 2, 3], {"test/top1": numbers(0.65) | {"over": "splits"}}))
-    assert "± is one standard deviation over 3 official splits." in whole
+    assert "± is the 95 % interval of the mean over 3 official splits (Student)" in whole
     assert "- data: world, official splits 1, 2, 3\n" in whole
     other = markdown(table("few-shot-5-way", [1], {"test/top1": numbers(0.65)}))  # its figure is of no split
     assert "published is the mean" not in whole + other
