@@ -84,7 +84,7 @@ def departures_note(config: RunConfig, found: Sequence[Departure]) -> str:
     return (
         f"preset={config.preset} departs from the authors' program{scope} in {points}: "
         f"{', '.join(item.what for item in found)}. Why stands in results.json (protocol.departures); to do as they "
-        f"do: {' '.join(item.switch for item in found)}"
+        f"do, in another out: {' '.join(item.switch for item in found)}"
     )
 
 
