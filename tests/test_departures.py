@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from framecue.config import RunConfig, build_config
+from framecue.config import RunConfig, build_config, describe_keys
 from framecue.config.departures import departures, departures_note
 from framecue.datasets.feature_set import FeatureSet
 from framecue.models.efficient_prompt import convert_checkpoint, read_checkpoint
@@ -61,6 +61,7 @@ def test_the_note_names_all_and_how_to_remove_them():
         "model.temporal_gate=true",
         "train.distill_text=5",
         "train.ema_decay=0.9",
+        "train.balance=classes",
         "train.strides=[1]",
         "blend.temporal_weights=[1, 0.5]",
     ],
@@ -70,6 +71,32 @@ def test_a_key_that_is_no_flag_of_theirs_departs(override):
     (added,) = [item for item in departures(config_with(override)) if item not in before]
     assert added.what == override.partition("=")[0]
     assert departures(config_with(override, added.switch)) == before
+
+
+THEIR_FLAGS = {
+    *("model.preset", "model.n_prefix", "model.n_suffix", "model.temporal_layers", "model.temporal_heads"),
+    *("model.num_frames", "model.normalize", "backbone.id", "train.iterations", "train.batch_size", "train.lr"),
+    *("train.restart_iterations", "train.max_negatives", "evaluate.views"),
+}
+NEUTRAL = {  # they decide where, how fast and how often, or what is measured beside the model
+    *("backbone.device", "features.store", "train.validate_every", "train.save_every", "train.log_every"),
+    *("train.text_path", "blend.standard_errors", "evaluate.batch_size", "evaluate.baselines", "evaluate.templates"),
+}
+
+
+def test_every_key_that_decides_numbers_is_a_flag_of_theirs_or_has_a_departure():
+    """A new key has to be thought about here: is it theirs, neutral, or a departure?"""
+    changed = {
+        *("train.precision=bf16", "backbone.precision=bf16", "model.temperature=1", "model.temporal_gate=true"),
+        *("model.temporal_weight=0.5", "model.handcrafted_weight=0.5", "train.weight_decay=0", "train.min_lr_ratio=1"),
+        *("train.strides=[1]", "train.balance=classes", "train.distill_text=1", "train.distill_video=1"),
+        *("train.distill_logits=1", "train.ema_decay=0.5", "blend.temporal_weights=[1]"),
+        *("blend.handcrafted_weights=[1]", "blend.trained_weights=[1]"),
+    }
+    removable = {item.switch.partition("=")[0] for item in departures(config_with(*changed), on_gpu=True)}
+    sections = ("model.", "train.", "backbone.", "features.", "blend.", "evaluate.")
+    keys = {item.key for item in describe_keys() if item.key.startswith(sections)}
+    assert keys == THEIR_FLAGS | NEUTRAL | (removable - {"data.val_fraction"})
 
 
 def test_flags_of_theirs_are_no_departures():

@@ -211,4 +211,4 @@ def _constants(config: RunConfig) -> Iterator[Departure]:
 
 
 def _plain(value: Any) -> str:  # Any: the value of a key
-    return json.dumps(value, separators=(",", ":"))
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
