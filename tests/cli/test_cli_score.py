@@ -214,6 +214,20 @@ def test_blocked_videos_count_on_neither_side(files: Files, tmp_path: Path) -> N
     assert result["rules"]["blocked"] == str(blocked)
 
 
+def test_times_outside_the_videos_are_told_with_the_guess(files: Files) -> None:
+    files.database["b"]["annotations"] = [part(5000, 15000, "run")]
+    files.results["a"] += [part(150, 300, "run", 0.1), part(200, 210, "sit", 0.1)]
+    notes = scored("detections", *files.options())["notes"]
+    assert (
+        f"{files.truth}: 1 of the 3 segments lie wholly outside their videos: kept (first: video 'b', segment 1: 5000 "
+        "to 15000 s, but the video lasts 50 s; if these are milliseconds, divide by 1000: 5 to 15 s)."
+    ) in notes
+    assert (
+        f"{files.found}: 2 of the 4 predictions lie wholly outside their videos: kept (first: video 'a': 150 to 300 s, "
+        "but the video lasts 100 s; if these are milliseconds, divide by 1000: 0.15 to 0.3 s)."
+    ) in notes
+
+
 def test_outside_data_is_shown(files: Files) -> None:
     assert "external data: none declared by the file" in run("detections", *files.options()).stdout
     files.external_data = {"used": True, "details": "video scores of CUHK"}
@@ -259,6 +273,7 @@ def test_proposals_in_a_folder_of_tables(files: Files, tmp_path: Path) -> None:
         ({"two": True}, [], 2, "holds the subsets training (1 videos), validation (1 videos); say which to score"),
         ({"bare": True}, [], 1, "no prediction has a label. Score it as proposals, or with --class-agnostic."),
         ({"empty": True}, [], 1, "has no segment to be found in what was asked for. Check the subset."),
+        ({"instants": True}, ["--convention", "opentad"], 1, "asked for: 3 segments end no later than they begin"),
     ],
 )
 def test_refused_in_one_line(files: Files, change: dict[str, bool], options: list[str], exit_code: int, message: str):
@@ -266,9 +281,11 @@ def test_refused_in_one_line(files: Files, change: dict[str, bool], options: lis
         files.database["b"]["subset"] = "training"
     if change.get("bare"):
         files.results = {"a": [part(0, 10, None, 0.9)]}
-    if change.get("empty"):
-        for entry in files.database.values():
+    for entry in files.database.values():
+        if change.get("empty"):
             entry["annotations"] = []
+        if change.get("instants"):
+            entry["annotations"] = [part(5, 5, one["label"]) for one in entry["annotations"]]
     result = run("detections", *files.options(), *options)
     assert result.exit_code == exit_code
     assert message in result.stderr

@@ -15,6 +15,7 @@ from framecue.datasets.localization.notes import Invalid
 from framecue.datasets.localization.raw import video_key
 from framecue.datasets.localization.thumos import THUMOS_TEST_LEFT_OUT, ThumosTest
 from framecue.datasets.naming import shorten
+from framecue.datasets.part_times import TimedPart
 from framecue.errors import DatasetError, UsageError
 from framecue.files import name_form
 from framecue.metrics.conventions import CONVENTIONS, DetectionConvention
@@ -214,13 +215,32 @@ def _read(ground_truth: Path, predictions: Path, rules: ScoringRules) -> _Match:
             f"{ground_truth} holds the subsets {there}; say which to score with --subset, or --subset all."
         )
     if truth.num_segments == 0:
-        raise DatasetError(f"{ground_truth} has no segment to be found in what was asked for. Check the subset.")
+        left_out = [note.removeprefix(f"{ground_truth}: ") for note in truth.notes if "left out" in note]
+        reason = f": {left_out[0]}" if left_out else ". Check the subset."
+        raise DatasetError(f"{ground_truth} has no segment to be found in what was asked for{reason}")
     durations = {video.video_id: video.duration_seconds for video in truth.videos if video.duration_seconds}
     found = read_detections(predictions, durations=durations, invalid=rules.invalid)
     if found.notes and not any(found.results.values()):
         raise DatasetError(f"{predictions} holds no prediction that can be used: {found.notes[0]}")
     results, notes = _select(truth, found, rules)
+    outside = [
+        TimedPart(f"video {video!r}", segment.start_seconds, segment.end_seconds, durations[video])
+        for video, segments in results.items()
+        if video in durations
+        for segment in segments
+        if segment.start_seconds >= durations[video]
+    ]
+    notes += _outside_note(truth.path, [part for _, part in truth.outside], truth.num_segments, "segments")
+    notes += _outside_note(found.path, outside, sum(map(len, results.values())), "predictions")
     return _Match(truth, found, results, rules, (*truth.notes, *found.notes, *notes))
+
+
+def _outside_note(path: Path, outside: Sequence[TimedPart], number: int, what: str) -> list[str]:
+    """A line of what lies wholly outside its video, which no evaluator looks at, with the guess what was meant."""
+    if not outside:
+        return []
+    first = outside[0].told().removeprefix(f"{path}, ")
+    return [f"{path}: {len(outside)} of the {number} {what} lie wholly outside their videos: kept (first: {first})."]
 
 
 def _select(
