@@ -89,7 +89,13 @@ def test_every_key_that_decides_numbers_is_a_flag_of_theirs_or_has_a_departure()
     changed = {
         *("train.precision=bf16", "backbone.precision=bf16", "model.temperature=1", "model.temporal_gate=true"),
         *("model.temporal_weight=0.5", "model.handcrafted_weight=0.5", "train.weight_decay=0", "train.min_lr_ratio=1"),
-        *("train.strides=[1]", "train.balance=classes", "train.distill_text=1", "train.distill_video=1"),
+        *(
+            "train.strides=[1]",
+            "train.balance=classes",
+            "train.init_from=adapter",
+            "train.distill_text=1",
+            "train.distill_video=1",
+        ),
         *("train.distill_logits=1", "train.ema_decay=0.5", "blend.temporal_weights=[1]"),
         *("blend.handcrafted_weights=[1]", "blend.trained_weights=[1]"),
     }

@@ -172,7 +172,9 @@ def test_other_config_in_the_same_folder_is_refused(change, trained, config):
     """Views, too, decide the trained weights: validation chooses them by the mean over views."""
     done = framecue("train", "recognition", "--config", config, change)
     assert done.exit_code == 1
-    assert "holds a run of another config or other data; choose another out, or give --restart" in done.stderr
+    key, value = change.split("=")
+    assert f"holds a run of another config or other data: {key} was " in done.stderr
+    assert f", is {value}; choose another out, or give --restart" in done.stderr
 
 
 def test_classify(trained, world):
@@ -231,7 +233,9 @@ def test_adapter_with_a_damaged_config(trained, tmp_path):
     card = json.loads((tmp_path / "adapter" / "adapter.json").read_text())
     card["config"]["train"]["lr"] = "fast"
     (tmp_path / "adapter" / "adapter.json").write_text(json.dumps(card))
-    assert "the run config in adapter.json is not valid at train.lr" in fails("evaluate", tmp_path / "adapter")
+    assert "adapter.json: 'train.lr' must be a number, found 'fast'. Take the file as" in fails(
+        "evaluate", tmp_path / "adapter"
+    )
 
 
 def test_bad_data(config, world, tmp_path):
@@ -354,12 +358,12 @@ def test_a_refused_run_leaves_the_config_of_the_run_there(trained, config):
     assert (trained / "config.yaml").read_text() == before
 
 
-def test_evaluate_refuses_data_with_other_classes_than_the_adapter(trained, tmp_path):
+def test_evaluate_refuses_an_adapter_of_files_of_two_runs(trained, tmp_path):
     shutil.copytree(trained / "adapter", tmp_path / "adapter")
     card = json.loads((tmp_path / "adapter" / "adapter.json").read_text())
     card["class_names"][0] = "jumping"
     (tmp_path / "adapter" / "adapter.json").write_text(json.dumps(card))
-    assert "has changed since (growing, jumping)" in fails("evaluate", tmp_path / "adapter")
+    assert "adapter.json and parts.json are of different runs" in fails("evaluate", tmp_path / "adapter")
 
 
 def test_a_file_that_the_system_refuses_is_one_line(trained, world, shared_data, reference_checkpoint, tmp_path):

@@ -119,6 +119,13 @@ def test_other_content_under_the_same_name_is_not_measured(task):
     assert set(found.changes) == {"other_content"}
 
 
+def test_videos_that_were_in_no_part_are_neither_added_nor_missed(task):
+    seen, now = everything(task)
+    seen = seen.model_copy(update={"unused": (video(task, 30, "left"), video(task, 31, "left"))})
+    assert look(seen, [*now, seen.unused[0].model_copy(update={"annotation": ()})]).lines() == []
+    assert look(seen, list(seen.unused)).is_new
+
+
 def test_another_annotation_is_named_and_not_measured(task):
     """A file moved to another class, an action of another label, other captions; a trained file is named as well."""
     seen, now = everything(task)

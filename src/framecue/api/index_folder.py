@@ -40,6 +40,7 @@ _SAYS_NOTHING_OF_VECTORS = {
     "rejection",
     "min_score",
     "matching",
+    "started_from",
 }
 
 

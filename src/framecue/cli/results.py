@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from framecue.cli.common import printable
 from framecue.report.percents import few_items_remark, percent_with_interval
 
@@ -17,7 +19,21 @@ def print_results(results: Mapping[str, Any]) -> None:
         "localization": _print_localization,
         "retrieval": _print_retrieval,
     }
+    for line in told_first(results):
+        typer.echo(printable(line))
     printers[results["protocol"]["task"]](results)
+
+
+def told_first(results: Mapping[str, Any]) -> list[str]:
+    """What must be known of the figures before they are read."""
+    lines = list(results.get("data_since_training", {}).get("lines", ()))
+    if start := results.get("started_from"):
+        seen = start["num_train_videos"]
+        lines.append(
+            f"Started from the weights of {start['adapter']} ({start['iterations'] or 'an unknown number of'} steps on "
+            f"{'videos that are not known' if seen is None else f'{seen} videos'})."
+        )
+    return lines
 
 
 def _titles(protocol: Mapping[str, Any]) -> dict[str, str]:

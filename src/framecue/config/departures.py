@@ -10,6 +10,7 @@ views) is no departure. docs/results.md lists what no switch removes.
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from framecue.config.sections import RunConfig
@@ -42,6 +43,7 @@ _CONSTANTS: dict[str, Any] = {
     "train.min_lr_ratio": 0.01,
     "train.strides": (1, 2, 3, 3, 3, 4),
     "train.balance": "none",
+    "train.init_from": None,
     "train.distill_text": 0.0,
     "train.distill_video": 0.0,
     "train.distill_logits": 0.0,
@@ -211,4 +213,4 @@ def _constants(config: RunConfig) -> Iterator[Departure]:
 
 
 def _plain(value: Any) -> str:  # Any: the value of a key
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    return str(value) if isinstance(value, str | Path) else json.dumps(value, separators=(",", ":"))

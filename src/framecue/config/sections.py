@@ -165,7 +165,9 @@ class TrainConfig(Section):
     """Optimization: AdamW, cosine schedule with warm restarts, sampled negatives."""
 
     iterations: PositiveInt = 1100
-    """Optimizer steps."""
+    """Optimizer steps; a finished run goes on where more are asked for."""
+    init_from: UserPath | None = None
+    """Adapter whose weights training starts from, of the same backbone and model; null = random ones."""
     batch_size: PositiveInt = 64
     """Videos per step."""
     balance: Literal["none", "classes"] = "none"

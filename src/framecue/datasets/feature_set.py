@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from framecue.models.seen import Key
 from framecue.types import FrameFeatures, Record
 from framecue.video.sampling import WindowRule, draw_window, view_indices
 
@@ -97,6 +98,12 @@ class FeatureSet:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @property
+    def keys(self) -> list[Key]:
+        """Of each video, what tells it from others wherever it lies."""
+        pairs = zip(self.hashes, self.records, strict=True)
+        return [(content, record.start_seconds, record.end_seconds) for content, record in pairs]
 
     def features(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> list[npt.NDArray[np.float32]]:
         """Frame features [T, D] of the labelled part of each of these videos."""

@@ -8,7 +8,7 @@ import hashlib
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,16 +52,19 @@ def partition(
     val_fraction: float,
     seed: int,
     group: Callable[[Record], str] = source_group,
+    staying: Collection[Path] = (),
 ) -> Partition:
     """Train, val and test parts; a missing val part is split from train, never from test.
 
-    Records without a part count as train.
+    Records without a part count as train. Those of `staying` files are never drawn.
     """
     parts: dict[str, list[Record]] = {"train": [], "val": [], "test": []}
     for record in sorted(records, key=_order):
         parts[record.split or "train"].append(record)
     if not parts["val"]:
-        parts["train"], parts["val"] = split_validation(parts["train"], val_fraction, seed, group=group)
+        parts["train"], parts["val"] = split_validation(
+            parts["train"], val_fraction, seed, group=group, staying=staying
+        )
     return Partition(**parts)
 
 
@@ -71,12 +74,14 @@ def split_validation(
     seed: int,
     *,
     group: Callable[[Record], str] = source_group,
+    staying: Collection[Path] = (),
 ) -> tuple[list[Record], list[Record]]:
     """Part off `fraction` of the records for validation, in whole groups, the classes in proportion.
 
     Args:
         fraction: in [0, 1); 0 gives an empty second part.
         group: key of records that must stay together.
+        staying: files that are not drawn, nor what must stay together with them.
 
     Returns:
         The rest and the part, each sorted by path and start; their sizes are those of `draw_part`.
@@ -88,7 +93,8 @@ def split_validation(
     groups: dict[str, Counter[str]] = defaultdict(Counter)
     for record in ordered:
         groups[group(record)][record.label or ""] += 1
-    units = [Unit(name, counts, frozenset(counts)) for name, counts in groups.items()]
+    held = {group(record) for record in ordered if record.path in staying}
+    units = [Unit(name, counts, frozenset(counts), stays=name in held) for name, counts in groups.items()]
     chosen = draw_part(units, fraction, seed=seed, purpose="val")
     rest = [record for record in ordered if group(record) not in chosen]
     return rest, [record for record in ordered if group(record) in chosen]
@@ -102,11 +108,13 @@ class Unit:
         name: its own, and the same wherever the data lies.
         sizes: how much of each stratum it holds; a part holds about the same share of every stratum.
         labels: of each of them, some other unit must be left in the rest.
+        stays: it is never drawn.
     """
 
     name: str
     sizes: Mapping[str, int]
     labels: frozenset[str] = frozenset()
+    stays: bool = False
 
 
 def draw_part(units: Sequence[Unit], fraction: float, *, seed: int, purpose: str, least_left: int = 1) -> set[str]:
@@ -146,7 +154,11 @@ def draw_part(units: Sequence[Unit], fraction: float, *, seed: int, purpose: str
             # How much farther from their aims the strata would be with this unit.
             farther = sum(abs(lacking_of[key] - part) - abs(lacking_of[key]) for key, part in unit.sizes.items())
             is_wanted = abs(lacking - size) < abs(lacking) and (farther < 0 or not by_stratum)
-            may_go = len(chosen) + least_left < len(units) and all(left[label] > 1 for label in unit.labels)
+            may_go = (
+                not unit.stays
+                and len(chosen) + least_left < len(units)
+                and all(left[label] > 1 for label in unit.labels)
+            )
             if is_wanted and may_go and unit.name not in chosen:
                 chosen.add(unit.name)
                 lacking_of.subtract(unit.sizes)

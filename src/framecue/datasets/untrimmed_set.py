@@ -10,6 +10,7 @@ from torch import Tensor
 
 from framecue.datasets.feature_set import Balance, Batch, FeatureCache, Fetch, balanced_rows, draw_rows
 from framecue.models.localization import segment_frames
+from framecue.models.seen import Key
 from framecue.segments import frame_edges, to_grid
 from framecue.types import AnnotatedVideo, FrameFeatures, Segment
 
@@ -65,6 +66,11 @@ class UntrimmedSet:
 
     def __len__(self) -> int:
         return len(self.videos)
+
+    @property
+    def keys(self) -> list[Key]:
+        """Of each video, what tells it from others wherever it lies."""
+        return [(content, None, None) for content in self.hashes]
 
     def subset(self, rows: Sequence[int]) -> "UntrimmedSet":
         """These of the videos, with the same names."""

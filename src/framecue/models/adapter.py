@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 import framecue
 from framecue.backbone import Backbone
@@ -52,6 +52,8 @@ class AdapterCard(BaseModel):
         localization: sizes of the proposal network, windows, suppression; of task localization alone.
         fusion_weight: how much the class counts in a segment's score, chosen on validation.
         min_score: least score of a segment that is reported, chosen on validation; None = it could not be.
+        started_from: the adapter whose weights the training started from: its folder, the hash of its tensors, its
+            steps and how many videos it was trained on; None where it started anew.
         framecue_version, git_revision: of the code that wrote it; no revision outside a checkout.
         config: the resolved run config, as plain data.
         metrics: measured numbers, with how they were measured.
@@ -78,6 +80,7 @@ class AdapterCard(BaseModel):
     localization: LocalizationConfig | None = None
     fusion_weight: float = Field(default=0.5, gt=0, le=1)
     min_score: float | None = None
+    started_from: dict[str, Any] | None = None
     framecue_version: str = framecue.__version__
     git_revision: str | None = None
     config: dict[str, Any] = {}
@@ -168,6 +171,31 @@ def load_whole_adapter(
     """
     folder = Path(folder)
     card = card or read_card(folder)
+    check_maker(folder, card, backbone)
+    handcrafted = Handcrafted(backbone, card.templates, card.descriptions) if card.templates else None
+    frozen_names = card.localization is not None and not card.localization.trains_classifier
+    if (card.model.handcrafted_weight or frozen_names) and handcrafted is None:
+        raise AdapterError(
+            f"Adapter {folder}: {CARD} must name templates where model.handcrafted_weight is above 0 or no classifier "
+            "was trained, found none; fetch or train it again."
+        )
+    model: VideoTextModel | LocalizationModel
+    if card.localization is not None:
+        model = build_localization(card.model, card.localization, backbone, seed=0, handcrafted=handcrafted)
+    else:
+        model = build_model(card.model, backbone, seed=0, handcrafted=handcrafted)
+    try:
+        model.load_state_dict(load_tensors(folder), strict=True)
+    except RuntimeError as error:
+        raise _other_tensors(folder, error) from error
+    return model.eval()
+
+
+def check_maker(folder: Path, card: AdapterCard, backbone: Backbone) -> None:
+    """
+    Raises:
+        MakerMismatchError: the adapter was trained on another backbone, preprocessing or cleaning of texts.
+    """
     if card.backbone_hash != backbone.weights_hash:
         raise MakerMismatchError(
             f"Adapter {folder} was trained on backbone {card.backbone} (weights {card.backbone_hash[:12]}), this is "
@@ -183,30 +211,29 @@ def load_whole_adapter(
             f"Adapter {folder} was trained on texts cleaned by {card.text_cleaning}, backbone {backbone.name} cleans "
             f"them by {backbone.text_cleaning}; use the checkpoint's own tokenizer, or train the adapter again."
         )
-    handcrafted = Handcrafted(backbone, card.templates, card.descriptions) if card.templates else None
-    frozen_names = card.localization is not None and not card.localization.trains_classifier
-    if (card.model.handcrafted_weight or frozen_names) and handcrafted is None:
-        raise AdapterError(
-            f"Adapter {folder}: {CARD} must name templates where model.handcrafted_weight is above 0 or no classifier "
-            "was trained, found none; fetch or train it again."
-        )
-    model: VideoTextModel | LocalizationModel
-    if card.localization is not None:
-        model = build_localization(card.model, card.localization, backbone, seed=0, handcrafted=handcrafted)
-    else:
-        model = build_model(card.model, backbone, seed=0, handcrafted=handcrafted)
+
+
+def load_tensors(folder: Path) -> dict[str, Tensor]:
+    """The trained tensors of an adapter.
+
+    Raises:
+        AdapterError: they are missing, damaged, or not finite.
+    """
     try:
         tensors = load_file(folder / TENSORS)
-        model.load_state_dict(tensors, strict=True)
-    except (SafetensorError, RuntimeError, OSError) as error:
-        reason = " ".join(str(error).split())[:240]
-        raise AdapterError(f"Adapter {folder}: {TENSORS} does not hold what {CARD} says ({reason}).") from error
+    except (SafetensorError, OSError) as error:
+        raise _other_tensors(folder, error) from error
     broken = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
     if broken is not None:
         raise AdapterError(
             f"Adapter {folder}: {broken} in {TENSORS} is not all finite numbers; fetch or train it again."
         )
-    return model.eval()
+    return tensors
+
+
+def _other_tensors(folder: Path, error: Exception) -> AdapterError:
+    reason = " ".join(str(error).split())[:240]
+    return AdapterError(f"Adapter {folder}: {TENSORS} does not hold what {CARD} says ({reason}).")
 
 
 def make_card(

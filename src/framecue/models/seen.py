@@ -6,7 +6,7 @@ Names and places of files change; what a model was trained on does not. Whoever 
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -27,12 +27,16 @@ class Said(NamedTuple):
     end_seconds: float | None = None
 
 
+Key = tuple[str, float | None, float | None]
+"""Content hash, start and end: equal for the same part of the same content."""
+
+
 class SeenVideo(BaseModel):
     """A video, or a part of one, as a run met it.
 
     Attributes:
         content_hash: SHA-256 of the file's bytes.
-        name: as it was then, below the folder of the data where it lay there; for people.
+        name: as the source named it then, for people: the path below the folder of the data, or the id in annotations.
         start_seconds, end_seconds: the part that is meant; None = from the beginning, to the end.
         annotation: what was said of it, in an order that does not depend on the source's.
     """
@@ -46,8 +50,7 @@ class SeenVideo(BaseModel):
     annotation: tuple[Said, ...] = ()
 
     @property
-    def key(self) -> tuple[str, float | None, float | None]:
-        """Equal for the same part of the same content."""
+    def key(self) -> Key:
         return self.content_hash, self.start_seconds, self.end_seconds
 
 
@@ -60,7 +63,7 @@ class Seen(BaseModel):
         train, val, test, novel: the videos of each part, in the order they were measured in.
         unused: videos of the data in no part: of names that were left out, or of no use in training.
         trained_before: content hashes of what the adapter that the run started from, and those before it, were trained
-            on.
+            on; names_before: their class names.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,6 +78,7 @@ class Seen(BaseModel):
     novel: tuple[SeenVideo, ...] = ()
     unused: tuple[SeenVideo, ...] = ()
     trained_before: tuple[str, ...] = ()
+    names_before: tuple[str, ...] = ()
 
     @property
     def parts(self) -> dict[str, tuple[SeenVideo, ...]]:
@@ -82,9 +86,49 @@ class Seen(BaseModel):
         return {"train": self.train, "val": self.val, "test": self.test, "novel": self.novel}
 
     @property
+    def contents(self) -> set[str]:
+        """Content hashes of everything that was used."""
+        return {video.content_hash for part in self.parts.values() for video in part} | self.trained
+
+    @property
     def trained(self) -> set[str]:
         """Content hashes of everything that was ever trained on."""
         return {*self.trained_before, *(video.content_hash for video in self.train)}
+
+
+def remember(
+    task: TaskName,
+    present: Iterable[SeenVideo],
+    parts: Mapping[str, Iterable[Key]],
+    *,
+    class_names: Sequence[str] = (),
+    novel_names: Sequence[str] = (),
+    before: Seen | None = None,
+) -> Seen:
+    """What a run used, for its adapter's folder.
+
+    Args:
+        present: every video of its data, used or not; of those with one key the first counts.
+        parts: keys of the videos of each part.
+        before: what the adapter that it started from has seen.
+    """
+    known: dict[Key, SeenVideo] = {}
+    for video in present:
+        known.setdefault(video.key, video)
+    used = {name: tuple(known[key] for key in keys) for name, keys in parts.items()}
+    of_a_part = {video.key for part in used.values() for video in part}
+    return Seen(
+        task=task,
+        class_names=tuple(class_names),
+        novel_names=tuple(novel_names),
+        train=used["train"],
+        val=used["val"],
+        test=used["test"],
+        novel=used.get("novel", ()),
+        unused=tuple(video for key, video in known.items() if key not in of_a_part),
+        trained_before=tuple(sorted(before.trained)) if before else (),
+        names_before=tuple(sorted({*before.class_names, *before.names_before})) if before else (),
+    )
 
 
 def seen_video(
@@ -100,14 +144,18 @@ def seen_video(
     folder = source if source.is_dir() else source.parent
     absolute = Path(os.path.abspath(path))
     name = absolute.relative_to(folder.absolute()) if absolute.is_relative_to(folder.absolute()) else absolute
-    said = tuple(sorted(annotation, key=lambda item: (item.start_seconds or 0.0, item.end_seconds or 0.0, item.text)))
     return SeenVideo(
         content_hash=content_hash,
         name=name_form(name),
         start_seconds=start_seconds,
         end_seconds=end_seconds,
-        annotation=said,
+        annotation=in_order(annotation),
     )
+
+
+def in_order(annotation: Iterable[Said]) -> tuple[Said, ...]:
+    """Whatever order the source has."""
+    return tuple(sorted(annotation, key=lambda said: (said.start_seconds or 0.0, said.end_seconds or 0.0, said.text)))
 
 
 def read_seen(folder: str | Path) -> Seen:

@@ -71,14 +71,19 @@ def evaluate_recognition(
     data: RecognitionData,
     handcrafted: Handcrafted,
     rejection: RejectionRule | None = None,
+    *,
+    part: str | None = None,
 ) -> dict[str, Any]:
     """Measure a model and the configured baselines. Deterministic: the same inputs give the same numbers.
 
     The reported part is test; without one it is val, and the result says so: val chose the weights and, for the
-    linear probe, the weight decay.
+    linear probe, the weight decay. The probe needs the training videos.
+
+    Args:
+        part: what the reported part is called; anything but "val" is the test set.
     """
-    part = "test" if len(data.test) else "val"
-    reported = data.test if part == "test" else data.val
+    part = part or ("test" if len(data.test) else "val")
+    reported = data.val if part == "val" else data.test
     results: dict[str, Any] = {
         "protocol": {
             "task": "recognition",
@@ -145,6 +150,6 @@ def _measure_all(
     }
     if "B-I" in config.evaluate.baselines:
         scores["B-I"] = zero_shot_scores(handcrafted, part, part.class_names, window=window, num_views=views)
-    if "B-II" in config.evaluate.baselines and probe:
+    if "B-II" in config.evaluate.baselines and probe and len(data.train):
         scores["B-II"] = linear_probe_scores(data.train, data.val, part, window=window, num_views=views)
     return {name: measure(values, part.targets, part.class_names) for name, values in scores.items()}

@@ -47,6 +47,10 @@ class HeldOut:
         names = [] if self.is_new else [name for name in (self.part, "novel") if self.sizes[name]]
         return {name: {"measured": len(self.rows[name]), "of": self.sizes[name]} for name in names}
 
+    def is_whole(self, part: str) -> bool:
+        """Whether all of a part is as it was."""
+        return not self.is_new and len(self.rows[part]) == self.sizes[part]
+
     def to_json(self) -> dict[str, Any]:
         """For a results file; empty where all is as it was."""
         if self.is_new:
@@ -80,6 +84,31 @@ CHANGES = {
 }
 
 
+def tell_since(
+    results: dict[str, Any], then: Mapping[str, Any], held_out: HeldOut, more: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Results of a measurement, with what the training was and what became of its data since; in place.
+
+    Where all is as it was, they are those of the run itself, byte for byte.
+
+    Args:
+        then: the results of the run.
+        more: further lines for people.
+    """
+    protocol = then.get("protocol", {})
+    of_training = ("num_train_videos", "num_train_segments", "num_val_videos", "departures")
+    results["protocol"] |= {name: protocol[name] for name in of_training if name in protocol}
+    account, lines = held_out.to_json(), [*held_out.lines(), *more]
+    if account or lines:
+        results["data_since_training"] = {**account, "lines": lines}
+        return results
+    # What reading the training part left out is of the run, too.
+    for now, before in ((results, then), (results["protocol"], protocol)):
+        if "notes" in now and "notes" in before:
+            now["notes"] = before["notes"]
+    return results
+
+
 def find_held_out(seen: Seen, now: Sequence[SeenVideo], *, where: str) -> HeldOut:
     """Compare what a run used with the data as they are now.
 
@@ -90,10 +119,10 @@ def find_held_out(seen: Seen, now: Sequence[SeenVideo], *, where: str) -> HeldOu
     Raises:
         DatasetError: the labels or captions seem re-ordered, or nothing that was held out is left to be measured.
     """
-    known = {video.content_hash for part in seen.parts.values() for video in part} | seen.trained
+    known = seen.contents
     if not any(video.content_hash in known for video in now):
         return HeldOut(NEW_DATA, {}, {}, {})
-    then = {video.key: video for part in (*seen.parts.values(), seen.unused) for video in part}
+    then = {video.key: video for part in seen.parts.values() for video in part}
     here: dict[Any, int] = {}
     for row, video in enumerate(now):
         here.setdefault(video.key, row)
@@ -114,8 +143,9 @@ def _changes(
     seen: Seen, then: Mapping[Any, SeenVideo], now: Sequence[SeenVideo], both: Sequence[tuple[SeenVideo, SeenVideo]]
 ) -> dict[str, list[str]]:
     known = {video.content_hash for video in then.values()}
-    met = {old.key for old, _ in both}
-    gone, come = [video for key, video in then.items() if key not in met], [v for v in now if v.key not in met]
+    met, unused = {old.key for old, _ in both}, {video.key for video in seen.unused}
+    gone = [video for key, video in then.items() if key not in met]
+    come = [video for video in now if video.key not in met | unused]
     same_file = {video.content_hash: video for video in come if video.content_hash in known}
     same_name = {video.name for video in come if video.content_hash not in known}
     cut = [video for video in gone if video.content_hash in same_file]

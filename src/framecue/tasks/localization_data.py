@@ -1,6 +1,6 @@
 """From a run config to annotated videos with stored features, by use; what was left out is listed, always."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from framecue.datasets.splits import Unit, draw_part, drawn_note, small_part_not
 from framecue.datasets.untrimmed_set import UntrimmedSet
 from framecue.errors import DatasetError
 from framecue.features.extract import ExtractionProgress
-from framecue.tasks.recognition_data import StoredFeatures, stored_features
+from framecue.models.seen import Said, SeenVideo, in_order
+from framecue.tasks.recognition_data import StoredFeatures, content_hashes, stored_features
 from framecue.types import AnnotatedVideo, Record, Segment, Skipped
 
 GROUND_TRUTH = "ground_truth.json"
@@ -53,6 +54,7 @@ class LocalizationData:
 
     Attributes:
         parting: how the parts came about, and which are too small for their purpose; to be said before the first step.
+        present: every video of the data, in a part or not.
     """
 
     train: UntrimmedSet
@@ -62,6 +64,7 @@ class LocalizationData:
     skipped: list[Skipped]
     notes: list[str]
     parting: list[str] = field(default_factory=list)
+    present: list[SeenVideo] = field(default_factory=list)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,16 +93,38 @@ class LocalizationSource:
         """Every file, unlabelled."""
         return [Record(video.path, None) for part in self.videos.values() for video in part if video.path is not None]
 
+    @classmethod
+    def of(cls, videos: Mapping[str, list[AnnotatedVideo]]) -> "LocalizationSource":
+        """Videos that were read already."""
+        return cls(dict(videos), [], [], [])
 
-def read_localization_source(config: RunConfig) -> LocalizationSource:
+    def only(self, subset: str | None) -> "LocalizationSource":
+        """The videos of one subset, or all where there is no such."""
+        return replace(self, videos={subset: self.videos[subset]}) if subset in self.videos else self
+
+    def readable(self, hashes: Mapping[Path, str]) -> tuple[dict[str, list[AnnotatedVideo]], list[str]]:
+        """The videos of each subset that have a content hash, each content once; and a note where some had two names.
+
+        Raises:
+            DatasetError: files of the same content are in two subsets.
+        """
+        return _once_each(
+            {name: [video for video in part if video.path in hashes] for name, part in self.videos.items()}, hashes
+        )
+
+
+def read_localization_source(config: RunConfig, *, subsets: Sequence[str] | None = None) -> LocalizationSource:
     """The annotated videos of a run's subsets.
+
+    Args:
+        subsets: others than those that the config names.
 
     Raises:
         DatasetError: the ground truth or the folder of videos cannot be used, most segments lie outside their videos,
             or two subsets hold the same video.
     """
     wanted, source = config.localization, ground_truth_path(config)
-    named = [wanted.train_subset, *filter(None, (wanted.val_subset, wanted.test_subset))]
+    named = subsets or named_subsets(config)
     # What reaches out of a video is cut to it where it is learned, and kept as it is where it is to be found.
     truths = {name: _read(config, source, name, clip=name == wanted.train_subset) for name in dict.fromkeys(named)}
     _refuse_shared(truths, source)
@@ -109,7 +134,8 @@ def read_localization_source(config: RunConfig) -> LocalizationSource:
     _require_files(config, skipped, matched)
     paths = {video.video_id: video.path for video in matched}
     outside = [part._replace(path=paths.get(name)) for truth in truths.values() for name, part in truth.outside]
-    num_cut = len(truths[wanted.train_subset].outside)  # these were left out already
+    learned = truths.get(wanted.train_subset)
+    num_cut = 0 if learned is None else len(learned.outside)  # these were left out already
     refuse_most_outside(outside, num_cut + sum(truth.num_segments for truth in truths.values()), "segments")
     videos = {name: list(found) for name, (found, _) in files.items()}
     real = real_paths(video.path for part in videos.values() for video in part if video.path is not None)
@@ -122,13 +148,23 @@ def read_localization_source(config: RunConfig) -> LocalizationSource:
     )
 
 
+def named_subsets(config: RunConfig) -> list[str]:
+    """Those that a run reads."""
+    wanted = config.localization
+    return [wanted.train_subset, *filter(None, (wanted.val_subset, wanted.test_subset))]
+
+
 def read_localization_parts(config: RunConfig) -> LocalizationParts:
     """As `part_localization`, of what is listed, readable or not."""
     return part_localization(config, read_localization_source(config))
 
 
 def part_localization(
-    config: RunConfig, source: LocalizationSource, hashes: Mapping[Path, str] | None = None
+    config: RunConfig,
+    source: LocalizationSource,
+    hashes: Mapping[Path, str] | None = None,
+    *,
+    staying: Collection[Path] = (),
 ) -> LocalizationParts:
     """Annotated videos of a run, parted. A video belongs to one part.
 
@@ -138,6 +174,7 @@ def part_localization(
     Args:
         hashes: content hash of every readable file: the others are left out before parts are drawn, and copies are
             told; None = every file counts.
+        staying: files that are not drawn for validation.
 
     Raises:
         DatasetError: nothing is left to train on, or files of the same content are in two subsets.
@@ -145,8 +182,7 @@ def part_localization(
     wanted, notes = config.localization, list(source.notes)
     files = source.videos
     if hashes is not None:
-        readable = {name: [video for video in part if video.path in hashes] for name, part in files.items()}
-        files, repeated = _once_each(readable, hashes)
+        files, repeated = source.readable(hashes)
         notes += repeated
     novel_names = sorted({find_class(name, source.known, asked_by="data.held_out") for name in config.data.held_out})
     chosen = source.known
@@ -159,7 +195,7 @@ def part_localization(
     if wanted.val_subset is not None:
         train, val = learned, files[wanted.val_subset]
     else:
-        train, val = _split_off_val(config, learned, seen)
+        train, val = _split_off_val(config, learned, seen, staying)
         if val:
             counts = {"train": len(train), "val": len(val)}
             parting.append(drawn_note(ground_truth_path(config), counts, seed=config.seed, whole="train"))
@@ -181,12 +217,12 @@ def part_localization(
     num_ignored = sum(map(len, ignored))
     if num_ignored:
         notes.append(f"Segments of other names in training videos, neither action nor background: {num_ignored}.")
-    tested = _with_names(test, measured, set(novel_names), notes)
+    tested = with_names(test, measured, set(novel_names), notes)
     return LocalizationParts(
-        train=[_only(video, measured) for video in train],
+        train=[only_names(video, measured) for video in train],
         val=kept,
         test=tested,
-        novel=[video for video in (_only(video, set(novel_names)) for video in test) if video.segments],
+        novel=[video for video in (only_names(video, set(novel_names)) for video in test) if video.segments],
         ignored=ignored,
         class_names=class_names,
         novel_names=tuple(novel_names),
@@ -215,13 +251,20 @@ def _left_out(notes: Iterable[str], path: Path) -> list[str]:
 
 
 def prepare_localization(
-    config: RunConfig, backbone: Backbone, *, progress: Callable[[ExtractionProgress], None] | None = None
+    config: RunConfig,
+    backbone: Backbone,
+    *,
+    trained_before: Collection[str] = (),
+    progress: Callable[[ExtractionProgress], None] | None = None,
 ) -> LocalizationData:
     """The parts of a run with their features; what is not stored yet is extracted first.
 
     Unreadable videos are left out and listed before parts are drawn. Features that do not span what was annotated are
     noted, and left out of training, where they would teach wrong places; so are actions that lie wholly beyond their
     video's features.
+
+    Args:
+        trained_before: content hashes of videos that are not drawn for validation.
 
     Raises:
         DatasetError: as `read_localization_source` and `part_localization`, or no training video is readable.
@@ -231,21 +274,25 @@ def prepare_localization(
     listed = part_localization(config, source).class_names  # a list that will not do is refused before extraction
     stored = stored_features(config, backbone, source.records, progress=progress)
     skipped = [*source.skipped, *stored.skipped]
-    parts = part_localization(config, source, stored.hashes)
+    parts = part_localization(config, source, stored.hashes, staying=stored.of_content(trained_before))
     data = LocalizationData(
-        _feature_set(parts.train, parts.class_names, stored, parts.ignored),
-        _feature_set(parts.val, parts.class_names, stored),
-        _feature_set(parts.test, parts.class_names, stored),
-        _feature_set(parts.novel, parts.novel_names, stored),
+        untrimmed_set(parts.train, parts.class_names, stored, parts.ignored),
+        untrimmed_set(parts.val, parts.class_names, stored),
+        untrimmed_set(parts.test, parts.class_names, stored),
+        untrimmed_set(parts.novel, parts.novel_names, stored),
         skipped,
         [*parts.notes],
         parts.parting,
+        seen_annotated(
+            [*source.readable(stored.hashes)[0].values(), *source.videos.values()],
+            content_hashes(config, backbone, source.records)[0],
+        ),
     )
-    fitting = _note_spans(data)
-    videos = _without_unseen(data, fitting)
+    fitting = note_spans(data)
+    videos = without_unseen(data, fitting)
     data = replace(
         data,
-        train=_feature_set(videos, parts.class_names, stored, [data.train.ignored[row] for row in fitting]),
+        train=untrimmed_set(videos, parts.class_names, stored, [data.train.ignored[row] for row in fitting]),
     )
     lost = sorted(set(listed) - {segment.label for video in data.train.videos for segment in video.segments})
     if lost:
@@ -255,6 +302,20 @@ def prepare_localization(
             "Replace the files or leave the classes out (data.classes)."
         )
     return data
+
+
+def seen_annotated(parts: Iterable[Sequence[AnnotatedVideo]], hashes: Mapping[Path, str]) -> list[SeenVideo]:
+    """The annotated videos as an adapter remembers them, by their names in the ground truth."""
+    return [
+        SeenVideo(
+            content_hash=hashes[video.path],
+            name=video.video_id,
+            annotation=in_order(Said(s.label, s.start_seconds, s.end_seconds) for s in video.segments),
+        )
+        for part in parts
+        for video in part
+        if video.path is not None and video.path in hashes
+    ]
 
 
 def _once_each(
@@ -338,20 +399,20 @@ def _learnable(video: AnnotatedVideo, seen: set[str]) -> bool:
 
 
 def _split_off_val(
-    config: RunConfig, learned: list[AnnotatedVideo], seen: set[str]
+    config: RunConfig, learned: list[AnnotatedVideo], seen: set[str], staying: Collection[Path]
 ) -> tuple[list[AnnotatedVideo], list[AnnotatedVideo]]:
     """A part of the training videos for model selection; only videos of nothing but seen names are drawn."""
     units = []
     for video in learned:
         labels = frozenset(segment.label for segment in video.segments)
-        only_here = frozenset() if labels <= seen else frozenset([f"{video.video_id}\0"])  # so that it has to stay
-        units.append(Unit(video.video_id, {"": 1}, labels | only_here))
+        stays = not labels <= seen or video.path in staying
+        units.append(Unit(video.video_id, {"": 1}, labels, stays=stays))
     drawn = draw_part(units, config.data.val_fraction, seed=config.seed, purpose="val")
     train = [video for video in learned if video.video_id not in drawn]
     return train, [video for video in learned if video.video_id in drawn]
 
 
-def _with_names(
+def with_names(
     videos: Sequence[AnnotatedVideo], names: set[str], novel: set[str], notes: list[str]
 ) -> list[AnnotatedVideo]:
     """Test videos with a segment of `names`, and those without any segment, where nothing is to be found."""
@@ -363,7 +424,7 @@ def _with_names(
             f"Segments in test videos of names neither trained on nor held out, which do not count: {len(unknown)} "
             f"({shorten(sorted(set(unknown)), 3)})."
         )
-    return [_only(video, names) for video in kept]
+    return [only_names(video, names) for video in kept]
 
 
 def _note_left_out(notes: list[str], what: str, videos: Sequence[Any], kept: Sequence[Any], why: str) -> None:
@@ -384,11 +445,11 @@ def _refuse_shared(truths: Mapping[str, GroundTruth], source: Path) -> None:
                 )
 
 
-def _only(video: AnnotatedVideo, names: set[str]) -> AnnotatedVideo:
+def only_names(video: AnnotatedVideo, names: set[str]) -> AnnotatedVideo:
     return replace(video, segments=tuple(segment for segment in video.segments if segment.label in names))
 
 
-def _feature_set(
+def untrimmed_set(
     videos: Sequence[AnnotatedVideo],
     names: Sequence[str],
     stored: StoredFeatures,
@@ -400,7 +461,7 @@ def _feature_set(
     return UntrimmedSet(kept, hashes, names, stored.fetch, [ignored[row] for row in rows] if ignored else None)
 
 
-def _without_unseen(data: LocalizationData, rows: Sequence[int]) -> list[AnnotatedVideo]:
+def without_unseen(data: LocalizationData, rows: Sequence[int]) -> list[AnnotatedVideo]:
     """These training videos without the actions that none of their features shows; how many there were is noted."""
     videos, unseen = [], []
     for row in rows:
@@ -418,7 +479,7 @@ def _without_unseen(data: LocalizationData, rows: Sequence[int]) -> list[Annotat
     return videos
 
 
-def _note_spans(data: LocalizationData) -> list[int]:
+def note_spans(data: LocalizationData) -> list[int]:
     """Notes every video whose features do not span what was annotated; gives the training rows where they do.
 
     Raises:

@@ -261,16 +261,20 @@ def evaluate_localization(
     *,
     fusion_weight: float,
     outside: Outside,
+    part: str | None = None,
 ) -> tuple[dict[str, Any], dict[str, Detections]]:
     """Measure the system, its stages apart, and the frozen backbone. Deterministic.
 
     The reported part is test; without one it is val, and the result says so.
 
+    Args:
+        part: what the reported part is called; anything but "val" is the test set.
+
     Returns:
         What the results file holds, and what the system found in the videos of each part.
     """
     found: dict[str, Detections] = {}
-    part = "test" if len(data.test) else "val"
+    part = part or ("test" if len(data.test) else "val")
     backbone = model.classifier.backbone
     results: dict[str, Any] = {
         "protocol": {
@@ -301,10 +305,10 @@ def evaluate_localization(
         "fusion_weight": fusion_weight,
     }
     probe = None
-    if "B-II" in config.evaluate.baselines:
+    if "B-II" in config.evaluate.baselines and len(data.train.targets):
         probe = ProbeNamer(segment_probe(data.train, data.val))
         results["notes"] += [NO_PROBE] if data.novel.class_names else []
-    for name, measured in ((part, data.test if part == "test" else data.val), ("novel", data.novel)):
+    for name, measured in ((part, data.val if part == "val" else data.test), ("novel", data.novel)):
         results[name] = {}
         if len(measured.targets):
             known = probe if name == part else None

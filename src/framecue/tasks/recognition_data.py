@@ -1,6 +1,6 @@
 """From a run config to feature sets: read records, part them, extract what is missing."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from framecue.datasets.records import load_data, once_each, require_trainable
 from framecue.datasets.splits import drawn_note, held_out_classes, partition, small_part_notes
 from framecue.errors import DatasetError
 from framecue.features.extract import ExtractionProgress, extract, make_maker
+from framecue.features.identity import hash_file
 from framecue.features.store import FeatureStore
+from framecue.models.seen import Said, SeenVideo, seen_video
 from framecue.types import Record, Skipped
 
 
@@ -42,6 +44,7 @@ class RecognitionData:
 
     Attributes:
         skipped: what the source listed and could not give.
+        present: every video of the data, in a part or not.
         parting: as that of `RecognitionParts`.
     """
 
@@ -51,6 +54,7 @@ class RecognitionData:
     novel: FeatureSet
     skipped: list[Skipped]
     parting: list[str] = field(default_factory=list)
+    present: list[SeenVideo] = field(default_factory=list)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,10 +62,11 @@ class RecognitionData:
         return self.train.class_names + self.novel.class_names
 
 
-def part_records(config: RunConfig, records: Sequence[Record]) -> RecognitionParts:
+def part_records(config: RunConfig, records: Sequence[Record], *, staying: Collection[Path] = ()) -> RecognitionParts:
     """The labelled videos of a run, parted; a validation part is split from train where the source has none.
 
-    Of held-out classes the test videos are kept, or all of them where the source has no test part.
+    Of held-out classes the test videos are kept, or all of them where the source has no test part. `staying` files are
+    never drawn for validation.
 
     Raises:
         DatasetError: the videos cannot be trained on.
@@ -70,7 +75,7 @@ def part_records(config: RunConfig, records: Sequence[Record]) -> RecognitionPar
     if unlabelled is not None:
         raise DatasetError(f"{unlabelled.origin}: {unlabelled.path} has no label, which training and evaluation need.")
     seen, novel = held_out_classes(records, config.data.held_out) if config.data.held_out else (records, [])
-    parts = partition(seen, val_fraction=config.data.val_fraction, seed=config.seed)
+    parts = partition(seen, val_fraction=config.data.val_fraction, seed=config.seed, staying=staying)
     require_trainable(parts.train)
     if any(record.split == "test" for record in records):
         novel = [record for record in novel if record.split == "test"]
@@ -97,11 +102,18 @@ def part_records(config: RunConfig, records: Sequence[Record]) -> RecognitionPar
 
 
 def prepare(
-    config: RunConfig, backbone: Backbone, *, progress: Callable[[ExtractionProgress], None] | None = None
+    config: RunConfig,
+    backbone: Backbone,
+    *,
+    trained_before: Collection[str] = (),
+    progress: Callable[[ExtractionProgress], None] | None = None,
 ) -> RecognitionData:
     """Feature sets of a run; videos whose features are not stored yet are extracted first.
 
     Unreadable videos are left out and listed before parts are drawn, and so are copies of others.
+
+    Args:
+        trained_before: content hashes of videos that are not drawn for validation.
 
     Raises:
         DatasetError: the source cannot be used, nothing readable is left of a class to train on, or files of the same
@@ -120,7 +132,7 @@ def prepare(
             f"No readable training video is left of {', '.join(lost[:3])}; "
             f"{first_reason(skipped)}. Replace the files or leave the class out (data.classes)."
         )
-    parts = part_records(config, readable)
+    parts = part_records(config, readable, staying=stored.of_content(trained_before))
     return RecognitionData(
         stored.feature_set(parts.train, parts.class_names),
         stored.feature_set(parts.val, parts.class_names),
@@ -128,6 +140,7 @@ def prepare(
         stored.feature_set(parts.novel, parts.novel_names),
         skipped,
         [*parts.parting, *stored.notes],
+        seen_records(config, [*readable, *records], content_hashes(config, backbone, records)[0]),
     )
 
 
@@ -140,6 +153,22 @@ def recognition_departures(config: RunConfig, backbone: Backbone, data: Recognit
         num_val=len(data.val),
         own_val=any(record.split == "val" for record in data.val.records),
     )
+
+
+def seen_records(config: RunConfig, records: Iterable[Record], hashes: Mapping[Path, str]) -> list[SeenVideo]:
+    """The labelled videos as an adapter remembers them."""
+    return [
+        seen_video(
+            hashes[record.path],
+            record.path,
+            config.data.source,
+            [Said(record.label or "")],
+            start_seconds=record.start_seconds,
+            end_seconds=record.end_seconds,
+        )
+        for record in records
+        if record.path in hashes
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +193,10 @@ class StoredFeatures:
     def has(self, record: Record) -> bool:
         """Whether there are features of the record's part of its video."""
         return record.path in self.hashes and record not in self.outside
+
+    def of_content(self, hashes: Collection[str]) -> set[Path]:
+        """The videos of these contents."""
+        return {path for path, content in self.hashes.items() if content in hashes}
 
     def readable(self, records: Iterable[Record]) -> list[Record]:
         """Those of the records whose features are there."""
@@ -205,6 +238,27 @@ def stored_features(
     skipped += [Skipped(record.path, f"left out, {part.told()}") for record, part in outside.items()]
     draw = ViewDraw(config.train.strides, config.train.windows, config.seed) if config.evaluate.random_views else None
     return StoredFeatures(hashes, FeatureCache(store.get_many), skipped, draw, frozenset(outside), notes)
+
+
+def content_hashes(
+    config: RunConfig, backbone: Backbone, records: Iterable[Record]
+) -> tuple[dict[Path, str], list[Skipped]]:
+    """Content hash of each file, whether it is a video or not; and those that cannot be read.
+
+    Raises:
+        MakerMismatchError: the store holds features of another maker.
+    """
+    paths = list(dict.fromkeys(record.path for record in records))
+    maker = make_maker(backbone, sampling=config.features.sampling, dtype=config.features.dtype)
+    hashes = FeatureStore.open(store_path(config), maker).lookup(paths)
+    skipped = []
+    for path in paths:
+        if path not in hashes:
+            try:
+                hashes[path] = hash_file(path)
+            except OSError as error:
+                skipped.append(Skipped.because(path, error))
+    return hashes, skipped
 
 
 def _check_times(

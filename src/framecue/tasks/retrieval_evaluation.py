@@ -22,13 +22,18 @@ from framecue.tasks.retrieval_data import RetrievalData
 FROZEN = "frozen CLIP"
 
 
-def evaluate_retrieval(config: RunConfig, model: VideoTextModel, data: RetrievalData) -> dict[str, Any]:
+def evaluate_retrieval(
+    config: RunConfig, model: VideoTextModel, data: RetrievalData, *, part: str | None = None
+) -> dict[str, Any]:
     """Measure a model, and frozen CLIP on the same videos and captions. Deterministic.
 
     The reported part is test; without one it is val, and the result says so: val chose the weights.
+
+    Args:
+        part: what the reported part is called; anything but "val" is the test set.
     """
-    part = "test" if len(data.test) else "val"
-    reported = data.test if part == "test" else data.val
+    part = part or ("test" if len(data.test) else "val")
+    reported = data.val if part == "val" else data.test
     measured = {}
     cut = 0
     if len(reported):

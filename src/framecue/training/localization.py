@@ -20,9 +20,11 @@ from framecue.models.adapter import AdapterCard, make_card, save_adapter
 from framecue.models.builders import build_localization
 from framecue.models.handcrafted import Handcrafted
 from framecue.models.localization import LocalizationModel
+from framecue.models.seen import Seen, remember
 from framecue.models.video_text import num_trainable
 from framecue.tasks.blend import choose_blend
 from framecue.tasks.evaluation import foreseen_doubts, rejection_rule
+from framecue.tasks.held_out import tell_since
 from framecue.tasks.localization import LocalizationTask
 from framecue.tasks.localization_data import LocalizationData, ground_truth_path, prepare_localization
 from framecue.tasks.localization_evaluation import (
@@ -34,6 +36,7 @@ from framecue.tasks.localization_evaluation import (
     system_name,
     trained_localizer,
 )
+from framecue.tasks.recall import recall_annotated
 from framecue.tasks.recognition import predict_logits
 from framecue.tasks.rejection import RejectionRule, calibrate
 from framecue.tasks.reporting import choose_min_score, measure_reporting
@@ -51,7 +54,9 @@ from framecue.training.recognition import (
     note_departures,
     open_run,
     settled,
+    without_probe,
 )
+from framecue.training.start import STARTED_FROM, Start, read_start, refuse_trained, told, trained_before
 from framecue.types import AnnotatedVideo, Record, ScoredSegment
 
 DETECTIONS = "detections_{part}.json"
@@ -75,13 +80,24 @@ def train_localization(
     progress = progress or RunProgress()
     backbone = open_run(config, restart=restart, backbone=backbone)
     config = settled_localization(config, backbone)
-    data = prepare_localization(config, backbone, progress=progress.extraction)
+    start = read_start(config, backbone)
+    data = prepare_localization(config, backbone, trained_before=trained_before(start), progress=progress.extraction)
+    parts = {"train": data.train, "val": data.val, "test": data.test, "novel": data.novel}
+    seen = remember(
+        config.task,
+        data.present,
+        {name: part.keys for name, part in parts.items()},
+        class_names=data.train.class_names,
+        novel_names=data.novel.class_names,
+        before=None if start is None else start.seen,
+    )
+    refuse_trained(seen)
     for line in data.parting:
         progress.note(line)
     handcrafted = make_handcrafted(config, backbone, map(spoken, data.names))
     outside = read_outside(config, data)
     note_departures(config, departures(config, on_gpu=backbone.on_gpu), progress)
-    fitted = _fit(config, data, handcrafted, outside, progress=progress)
+    fitted = _fit(config, data, handcrafted, outside, start, progress=progress)
     save_config(config, config.out / CONFIG)  # not before `_fit` has accepted the folder: it may be another run's
     results, found = evaluate_localization(
         config,
@@ -91,8 +107,8 @@ def train_localization(
         fusion_weight=fitted.fusion_weight,
         outside=outside,
     )
-    results |= fitted.chosen | {"reported": _measure_reporting(config, fitted, data, outside)}
-    save_adapter(config.out / ADAPTER, fitted.model, _card(config, fitted, data, handcrafted, results))
+    results |= fitted.chosen | {"reported": _measure_reporting(config, fitted, data, outside)} | told(start)
+    save_adapter(config.out / ADAPTER, fitted.model, _card(config, fitted, data, handcrafted, results), seen)
     for part, detections in found.items():
         text = submission(detections, external_data=_external_data(config))
         write_text(config.out / DETECTIONS.format(part=part), text)
@@ -108,21 +124,15 @@ def _external_data(config: RunConfig) -> str | None:
 
 
 def evaluate_localization_adapter(
-    config: RunConfig, card: AdapterCard, model: LocalizationModel, folder: Path, progress: RunProgress
+    config: RunConfig, card: AdapterCard, seen: Seen, model: LocalizationModel, folder: Path, progress: RunProgress
 ) -> RunResult:
-    """Measure a trained adapter again on the data of its own config. The same inputs give the same bytes.
+    """Measure a trained adapter again, on what its run held out or on data that are new to it.
 
     Raises:
-        DatasetError: the data are not those of its training.
+        DatasetError: nothing of the data may be measured.
     """
     backbone = model.classifier.backbone
-    data = prepare_localization(config, backbone, progress=progress.extraction)
-    changed = sorted(set(card.class_names) ^ set(data.train.class_names))
-    if changed:
-        raise DatasetError(
-            f"Adapter {folder} was trained on {len(card.class_names)} classes, its data in {config.data.annotations} "
-            f"has changed since ({shorten(changed, 3)}); restore the data, or train again."
-        )
+    data, held_out = recall_annotated(config, backbone, seen, progress=progress.extraction)
     handcrafted = make_handcrafted(config, backbone, map(spoken, data.names))
     outside = read_outside(config, data)
     results, _ = evaluate_localization(
@@ -132,11 +142,14 @@ def evaluate_localization_adapter(
         handcrafted,
         fusion_weight=card.fusion_weight,
         outside=outside,
+        part=held_out.part,
     )
     chosen = {name: card.metrics[name] for name in CHOSEN if name in card.metrics}
     fitted = LocalizationFit(model, card.fusion_weight, card.min_score, rejection_rule(card), chosen)
     results |= chosen | {"reported": _measure_reporting(config, fitted, data, outside)}
-    return RunResult(folder, results, data.skipped)
+    results |= {name: card.metrics[name] for name in (STARTED_FROM,) if name in card.metrics}
+    more = [] if len(data.train) else without_probe(config)
+    return RunResult(folder, tell_since(results, card.metrics, held_out, more), data.skipped)
 
 
 CHOSEN = ("selected", "blend", "fusion", "reporting", "rejection", "calibration")
@@ -159,12 +172,20 @@ class LocalizationFit:
 
 
 def _fit(
-    config: RunConfig, data: LocalizationData, handcrafted: Handcrafted, outside: Outside, *, progress: RunProgress
+    config: RunConfig,
+    data: LocalizationData,
+    handcrafted: Handcrafted,
+    outside: Outside,
+    start: Start | None,
+    *,
+    progress: RunProgress,
 ) -> LocalizationFit:
     wanted, backbone = config.localization, handcrafted.backbone
     texts = handcrafted if needs_handcrafted(config) or not wanted.trains_classifier else None
     model = build_localization(config.model, wanted, backbone, seed=config.seed, handcrafted=texts)
-    start = {name: tensor.detach().clone() for name, tensor in model.classifier.state_dict().items()}
+    if start is not None:
+        start.load_into(model)
+    first = {name: tensor.detach().clone() for name, tensor in model.classifier.state_dict().items()}
     progress.note(_describe(config, data, num_trainable(model)))
     for line in [*foreseen_doubts(len(data.val.targets), len(data.test.targets), "segments"), *data.notes]:
         progress.note(line)
@@ -188,7 +209,7 @@ def _fit(
         trimmed(data.val),
         config.blend,
         config.evaluate.model_copy(update={"views": 1}),
-        start=start,
+        start=first,
         window=config.model.num_frames,
     )
     if len(data.val.targets):
@@ -353,6 +374,7 @@ def _card(
         min_score=fitted.min_score,
         rejection=fitted.rejection and fitted.rejection.to_json(),
         calibration=fitted.chosen["calibration"]["note"],
+        started_from=results.get(STARTED_FROM),
         config=config.model_dump(mode="json"),
         metrics=results,
         **(

@@ -29,6 +29,7 @@ from framecue.training.localization_trials import (
     plan_trials,
 )
 from framecue.training.recognition import RESULTS, RunProgress, load_run_backbone, make_folder
+from framecue.training.start import require_fresh
 from framecue.training.table_rows import WORLD
 from framecue.training.table_trials import Progress, file_hashes, file_name, spread
 from framecue.training.tables import TABLE, versions
@@ -66,6 +67,7 @@ def run_localization_table(
         raise UsageError(
             f"There is no table '{table}' of localization; the tables are {' and '.join(LOCALIZATION_TABLES)}."
         )
+    require_fresh(config)
     make_folder(config.out)
     if restart and (config.out / "trials" / table).exists():
         shutil.rmtree(config.out / "trials" / table)

@@ -13,19 +13,24 @@ from framecue.backbone import TINY, Backbone, load_backbone
 from framecue.config import RunConfig, save_config
 from framecue.config.departures import Departure, departures_note
 from framecue.datasets.descriptions import read_descriptions
-from framecue.errors import ConfigError, DatasetError
+from framecue.errors import ConfigError
 from framecue.features.extract import ExtractionProgress
+from framecue.features.identity import hash_file
 from framecue.files import write_text
-from framecue.models.adapter import AdapterCard, make_card, save_adapter
+from framecue.models.adapter import TENSORS, AdapterCard, make_card, save_adapter
 from framecue.models.builders import build_model
 from framecue.models.handcrafted import Handcrafted
+from framecue.models.seen import Seen, remember
 from framecue.models.video_text import VideoTextModel, num_trainable
 from framecue.tasks.blend import choose_blend
 from framecue.tasks.evaluation import evaluate_recognition, foreseen_doubts, method_name, rejection_rule
+from framecue.tasks.held_out import tell_since
+from framecue.tasks.recall import recall_records
 from framecue.tasks.recognition import RecognitionTask, predict_logits
 from framecue.tasks.recognition_data import RecognitionData, prepare, recognition_departures, store_path
 from framecue.tasks.rejection import RejectionRule, calibrate
 from framecue.training.loop import STATE, content_mark, train
+from framecue.training.start import STARTED_FROM, Start, read_start, refuse_trained, told, trained_before
 from framecue.types import Skipped
 
 CALIBRATION_VIDEOS = 5000  # evenly spread over the validation part; more take minutes and change nothing
@@ -98,16 +103,20 @@ def train_recognition(
     progress = progress or RunProgress()
     backbone = open_run(config, restart=restart, backbone=backbone)
     config = settled(config, backbone)
-    data = prepare(config, backbone, progress=progress.extraction)
+    start = read_start(config, backbone)
+    data = prepare(config, backbone, trained_before=trained_before(start), progress=progress.extraction)
+    seen = _seen(config, data, start)
+    refuse_trained(seen)
     for line in data.parting:
         progress.note(line)
     handcrafted = make_handcrafted(config, backbone, data.names)
     note_departures(config, recognition_departures(config, backbone, data), progress)
-    fitted = fit(config, data, handcrafted, progress=progress)
+    fitted = fit(config, data, handcrafted, start=start, progress=progress)
     save_config(config, config.out / CONFIG)  # not before `fit` has accepted the folder: it may be another run's
     results = evaluate_recognition(config, fitted.model, data, handcrafted, fitted.rejection)
     results |= {"selected": fitted.selected, "blend": fitted.blend, "calibration": fitted.calibration}
-    save_adapter(config.out / ADAPTER, fitted.model, _card(config, fitted, data, handcrafted, results))
+    results |= told(start)
+    save_adapter(config.out / ADAPTER, fitted.model, _card(config, fitted, data, handcrafted, results), seen)
     write_text(config.out / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     return RunResult(config.out / ADAPTER, results, data.skipped)
 
@@ -147,13 +156,26 @@ def make_handcrafted(config: RunConfig, backbone: Backbone, names: Iterable[str]
     return Handcrafted(backbone, config.evaluate.templates, descriptions)
 
 
-def fit(config: RunConfig, data: RecognitionData, handcrafted: Handcrafted, *, progress: RunProgress) -> Fit:
-    """Train in the folder `config.out`, going on from a state there; then blend and calibrate on validation."""
+def fit(
+    config: RunConfig,
+    data: RecognitionData,
+    handcrafted: Handcrafted,
+    *,
+    progress: RunProgress,
+    start: Start | None = None,
+) -> Fit:
+    """Train in the folder `config.out`, going on from a state there; then blend and calibrate on validation.
+
+    Args:
+        start: an adapter whose weights the first step takes.
+    """
     wanted = needs_handcrafted(config)
     model = build_model(
         config.model, handcrafted.backbone, seed=config.seed, handcrafted=handcrafted if wanted else None
     )
-    start = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    if start is not None:
+        start.load_into(model)
+    first = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     progress.note(_describe(config, data, num_trainable(model)))
     for line in foreseen_doubts(len(data.val), len(data.test)):
         progress.note(line)
@@ -169,7 +191,7 @@ def fit(config: RunConfig, data: RecognitionData, handcrafted: Handcrafted, *, p
     fingerprint = _fingerprint(config, data, handcrafted)
     state = train(task, config.train, config.out, fingerprint=fingerprint, progress=progress.step)
     selected = {"iteration": state.best.iteration, "val_top1": state.best.metric}
-    return finish(config, model.eval(), data, start=start, selected=selected)
+    return finish(config, model.eval(), data, start=first, selected=selected)
 
 
 def finish(
@@ -199,26 +221,45 @@ def needs_handcrafted(config: RunConfig) -> bool:
     )
 
 
+def _seen(config: RunConfig, data: RecognitionData, start: Start | None) -> Seen:
+    """What the run is about to use."""
+    parts = {"train": data.train, "val": data.val, "test": data.test, "novel": data.novel}
+    return remember(
+        config.task,
+        data.present,
+        {name: part.keys for name, part in parts.items()},
+        class_names=data.train.class_names,
+        novel_names=data.novel.class_names,
+        before=None if start is None else start.seen,
+    )
+
+
+CHOSEN = ("selected", "blend", "calibration", STARTED_FROM)
+"""What was decided before the measurement, in a results file."""
+
+
 def evaluate_recognition_adapter(
-    config: RunConfig, card: AdapterCard, model: VideoTextModel, folder: Path, progress: RunProgress
+    config: RunConfig, card: AdapterCard, seen: Seen, model: VideoTextModel, folder: Path, progress: RunProgress
 ) -> RunResult:
-    """Measure a trained adapter again on the data of its own config.
+    """Measure a trained adapter again, on what its run held out or on data that are new to it.
 
     Raises:
-        DatasetError: the data are not those of its training.
+        DatasetError: nothing of the data may be measured.
     """
     backbone = model.backbone
-    data = prepare(config, backbone, progress=progress.extraction)
-    changed = sorted(set(card.class_names) ^ set(data.train.class_names))
-    if changed:
-        raise DatasetError(
-            f"Adapter {folder} was trained on {len(card.class_names)} classes, its data in {config.data.source} has "
-            f"changed since ({', '.join(changed[:3])}); restore the data, or train again."
-        )
+    data, held_out = recall_records(config, backbone, seen, progress=progress.extraction)
     handcrafted = make_handcrafted(config, backbone, data.names)
-    results = evaluate_recognition(config, model, data, handcrafted, rejection_rule(card))
-    results |= {name: card.metrics[name] for name in ("selected", "blend", "calibration") if name in card.metrics}
-    return RunResult(folder, results, data.skipped)
+    results = evaluate_recognition(config, model, data, handcrafted, rejection_rule(card), part=held_out.part)
+    results |= {name: card.metrics[name] for name in CHOSEN if name in card.metrics}
+    more = [] if len(data.train) else without_probe(config)
+    return RunResult(folder, tell_since(results, card.metrics, held_out, more), data.skipped)
+
+
+def without_probe(config: RunConfig) -> list[str]:
+    """What is said where the training videos are not all there as they were."""
+    if "B-II" not in config.evaluate.baselines:
+        return []
+    return ["B-II is left out: its linear probe is fitted on all training and validation videos of the run."]
 
 
 def _card(
@@ -235,6 +276,7 @@ def _card(
         num_views=config.evaluate.views,
         rejection=fitted.rejection and fitted.rejection.to_json(),
         calibration=fitted.calibration["note"],
+        started_from=results.get(STARTED_FROM),
         config=config.model_dump(mode="json"),
         metrics=results,
         **(frozen_texts(handcrafted) if model.handcrafted_weight else {}),
@@ -258,7 +300,10 @@ def settled(config: RunConfig, backbone: Backbone) -> RunConfig:
             else backbone_id,
             "precision": backbone.precision,
         },
-        "train": {"precision": backbone.text_precision},
+        "train": {
+            "precision": backbone.text_precision,
+            "init_from": config.train.init_from and config.train.init_from.absolute(),
+        },
     }
     sections = {name: getattr(config, name).model_copy(update=update) for name, update in changes.items()}
     return config.model_copy(update={"out": config.out.absolute(), **sections})
@@ -274,6 +319,8 @@ def deciding(config: RunConfig, backbone: Backbone, **videos: Sequence[str]) -> 
     found["backbone"]["text_cleaning"] = backbone.text_cleaning
     found["features"] = {"sampling": config.features.sampling, "dtype": config.features.dtype}
     found["train"] = config.train.model_dump(mode="json", exclude={"iterations", "save_every", "log_every"})
+    if config.train.init_from is not None:
+        found["train"]["init_from"] = f"weights {hash_file(config.train.init_from / TENSORS)[:16]}"
     found["videos"] = {part: content_mark(lines) for part, lines in videos.items()}
     return found
 

@@ -12,11 +12,14 @@ from framecue.files import write_text
 from framecue.models.adapter import AdapterCard, make_card, save_adapter
 from framecue.models.builders import build_model
 from framecue.models.handcrafted import Handcrafted
+from framecue.models.seen import Seen, remember
 from framecue.models.video_text import VideoTextModel, num_trainable
 from framecue.tasks.blend import choose_weights
 from framecue.tasks.calibration import calibration_note
 from framecue.tasks.evaluation import foreseen_doubts, method_name
+from framecue.tasks.held_out import tell_since
 from framecue.tasks.matching import MatchRule, fit_match_rule
+from framecue.tasks.recall import recall_captioned
 from framecue.tasks.retrieval import CaptionedSet, RetrievalTask, similarity
 from framecue.tasks.retrieval_data import RetrievalData, prepare_retrieval, read_run_captions
 from framecue.tasks.retrieval_evaluation import evaluate_retrieval, measure_blend
@@ -33,6 +36,7 @@ from framecue.training.recognition import (
     open_run,
     settled,
 )
+from framecue.training.start import STARTED_FROM, Start, read_start, refuse_trained, told, trained_before
 
 PLAIN = ("{}",)
 """A caption is a sentence already: its frozen text is itself."""
@@ -56,14 +60,21 @@ def train_retrieval(
     captions = read_run_captions(config)  # before a model is fetched: a wrong path costs a second
     backbone = open_run(config, restart=restart, backbone=backbone)
     config = settled(config, backbone)
-    data = prepare_retrieval(config, backbone, captions, progress=progress.extraction)
+    start = read_start(config, backbone)
+    data = prepare_retrieval(
+        config, backbone, captions, trained_before=trained_before(start), progress=progress.extraction
+    )
+    parts = {"train": data.train, "val": data.val, "test": data.test}
+    keys = {name: part.features.keys for name, part in parts.items()}
+    seen = remember(config.task, data.present, keys, before=None if start is None else start.seen)
+    refuse_trained(seen)
     for line in (*data.parting, *data.notes):
         progress.note(line)
     note_departures(config, departures(config, on_gpu=backbone.on_gpu), progress)
-    fitted = _fit(config, data, backbone, progress=progress)
+    fitted = _fit(config, data, backbone, start, progress=progress)
     save_config(config, config.out / CONFIG)  # not before `_fit` has accepted the folder: it may be another run's
-    results = evaluate_retrieval(config, fitted.model, data) | fitted.chosen
-    save_adapter(config.out / ADAPTER, fitted.model, _card(config, fitted, results))
+    results = evaluate_retrieval(config, fitted.model, data) | fitted.chosen | told(start)
+    save_adapter(config.out / ADAPTER, fitted.model, _card(config, fitted, results), seen)
     write_text(config.out / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     return RunResult(config.out / ADAPTER, results, data.skipped)
 
@@ -73,12 +84,19 @@ CHOSEN = ("selected", "blend", "matching", "calibration")
 
 
 def evaluate_retrieval_adapter(
-    config: RunConfig, card: AdapterCard, model: VideoTextModel, folder: Path, progress: RunProgress
+    config: RunConfig, card: AdapterCard, seen: Seen, model: VideoTextModel, folder: Path, progress: RunProgress
 ) -> RunResult:
-    """Measure a trained adapter again on the data of its own config. The same inputs give the same bytes."""
-    data = prepare_retrieval(config, model.backbone, progress=progress.extraction)
-    chosen = {name: card.metrics[name] for name in CHOSEN if name in card.metrics}
-    return RunResult(folder, evaluate_retrieval(config, model, data) | chosen, data.skipped)
+    """Measure a trained adapter again, on what its run held out or on data that are new to it.
+
+    Raises:
+        DatasetError: nothing of the data may be measured.
+    """
+    data, held_out = recall_captioned(config, model.backbone, seen, progress=progress.extraction)
+    results = evaluate_retrieval(config, model, data, part=held_out.part)
+    results |= {name: card.metrics[name] for name in (*CHOSEN, STARTED_FROM) if name in card.metrics}
+    fewer = not held_out.is_new and not held_out.is_whole(held_out.part)
+    more = ["Every caption has fewer videos to choose from than in training, which makes the figures higher."]
+    return RunResult(folder, tell_since(results, card.metrics, held_out, more if fewer else ()), data.skipped)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +113,14 @@ class RetrievalFit:
     chosen: dict[str, Any]
 
 
-def _fit(config: RunConfig, data: RetrievalData, backbone: Backbone, *, progress: RunProgress) -> RetrievalFit:
+def _fit(
+    config: RunConfig, data: RetrievalData, backbone: Backbone, start: Start | None, *, progress: RunProgress
+) -> RetrievalFit:
     handcrafted = Handcrafted(backbone, PLAIN) if needs_handcrafted(config) else None
     model = build_model(config.model, backbone, seed=config.seed, handcrafted=handcrafted)
-    start = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    if start is not None:
+        start.load_into(model)
+    first = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     progress.note(_describe(config, data, num_trainable(model)))
     for line in foreseen_doubts(len(data.val), len(data.test)):
         progress.note(line)
@@ -112,7 +134,7 @@ def _fit(config: RunConfig, data: RetrievalData, backbone: Backbone, *, progress
         config.blend,
         measure_blend(model, data.val, config),
         num_videos=len(data.val),
-        start=start,
+        start=first,
         metric="val_mean_recall",
     )
     matching = None
@@ -141,6 +163,7 @@ def _card(config: RunConfig, fitted: RetrievalFit, results: dict[str, Any]) -> A
         task="retrieval",
         matching=fitted.matching and fitted.matching.to_json(),
         calibration=fitted.chosen["calibration"]["note"],
+        started_from=results.get(STARTED_FROM),
         config=config.model_dump(mode="json"),
         metrics=results,
         **({"templates": PLAIN} if model.handcrafted_weight else {}),

@@ -19,6 +19,7 @@ from framecue.tasks.retrieval_data import read_run_captions
 from framecue.tasks.retrieval_evaluation import FROZEN
 from framecue.training.recognition import RunProgress, RunResult, load_run_backbone, make_folder
 from framecue.training.retrieval import CHOSEN, train_retrieval
+from framecue.training.start import require_fresh
 from framecue.training.table_rows import WORLD
 from framecue.training.table_trials import Progress, file_hashes, spread
 from framecue.training.tables import TABLE, versions
@@ -121,6 +122,7 @@ def run_retrieval_table(
     if unknown:
         names = ", ".join((*get_args(PresetName), ROBUST))
         raise UsageError(f"--rows must be of {names}, found {unknown[0]!r}; frozen CLIP stands beside by itself.")
+    require_fresh(config)
     make_folder(config.out)
     folder = config.out / "trials" / RETRIEVAL
     if restart and folder.exists():

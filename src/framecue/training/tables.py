@@ -22,6 +22,7 @@ from framecue.training.recognition import (
     make_handcrafted,
     settled,
 )
+from framecue.training.start import require_fresh
 from framecue.training.table_data import load_table_data
 from framecue.training.table_rows import (
     ROWS,
@@ -111,6 +112,7 @@ def run_table(
     """
     report = progress or (lambda phase, done, total, note: None)
     methods = table_rows(table, options, dataset)
+    require_fresh(config)
     make_folder(config.out)
     if restart and (config.out / "trials" / table).exists():
         shutil.rmtree(config.out / "trials" / table)

@@ -1,7 +1,7 @@
 """Parts for captioned videos that come without, and files that several entries name."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,13 @@ from framecue.types import CaptionedVideo
 
 
 def split_videos(
-    captions: CaptionSet, *, val_fraction: float = 0.1, test_fraction: float = 0.1, seed: int = 0, test_seed: int = 0
+    captions: CaptionSet,
+    *,
+    val_fraction: float = 0.1,
+    test_fraction: float = 0.1,
+    seed: int = 0,
+    test_seed: int = 0,
+    staying: Collection[Path] = (),
 ) -> tuple[CaptionSet, str | None]:
     """The set with a part for each video, and one line of what was parted; None where nothing was.
 
@@ -25,6 +31,7 @@ def split_videos(
         val_fraction: of the videos that are not tested; 0 = no val.
         test_fraction: used only where the source has no parts at all.
         test_seed: the test part does not depend on the seed of a run: all runs are measured on the same videos.
+        staying: files that are not drawn.
 
     Raises:
         DatasetError: some videos have a part and some have none, or there are fewer videos than parts.
@@ -40,6 +47,7 @@ def split_videos(
     whole = None if given == {None} else "train"
     if whole is not None and ("val" in given or "train" not in given or val_fraction == 0):
         return captions, None
+    stay = {video.video_id for video in captions.videos if video.path in staying}
     part_of = {video.video_id: "train" for video in captions.videos if video.split == whole}
     shares = {"test": (test_fraction, test_seed), "val": (val_fraction, seed)}
     asked = [part for part, (share, _) in shares.items() if share > 0 and (part == "val" or whole is None)]
@@ -51,7 +59,7 @@ def split_videos(
     for number, part in enumerate(asked, start=1):
         share, part_seed = shares[part]
         least_left = len(asked) - number + 1  # one for each part to come, and for training
-        units = [Unit(name, {"": 1}) for name, known in part_of.items() if known == "train"]
+        units = [Unit(name, {"": 1}, stays=name in stay) for name, known in part_of.items() if known == "train"]
         drawn = draw_part(units, share, seed=part_seed, purpose=part, least_left=least_left)
         part_of |= dict.fromkeys(drawn, part)
     videos = tuple(
