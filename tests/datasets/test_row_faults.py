@@ -154,6 +154,13 @@ def test_localization_takes_several_labels_as_overlapping_segments(tmp_path):
     assert score_detections(path, tmp_path / "p.json")["average_mean_ap"] == 1
 
 
+def test_two_spellings_that_look_alike_are_shown(tmp_path):
+    videos(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "m.csv").write_text("path,label\na.mp4,run\nb.mp4,run\u200b\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"m.csv:3: class 'run\\u200b' and 'run' \("):
+        load_records(tmp_path / "m.csv")
+
+
 # --- pictures
 
 

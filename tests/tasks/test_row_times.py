@@ -19,8 +19,8 @@ FPS, SECONDS = 10, 2.0
 PREPARE = {"recognition": prepare, "localization": prepare_localization, "retrieval": prepare_retrieval}
 
 
-def run(folder: Path, task: str, rows: list[tuple[float, float]], durations: bool = False):
-    """The data of a run with a video for each row, of two labels in turn."""
+def run(folder: Path, task: str, rows: list[tuple[float, float]], durations: bool = False, tested: int = 0):
+    """The data of a run with a video for each row, of two labels in turn; the last so many are to be measured."""
     rng = np.random.default_rng(0)
     frames = round(FPS * SECONDS)
     for number in range(len(rows)):
@@ -29,7 +29,7 @@ def run(folder: Path, task: str, rows: list[tuple[float, float]], durations: boo
     lines = [
         {video: f"v{number}.mp4", key: f"label {number % 2}", "start": start, "end": end}
         | ({"duration": SECONDS} if durations else {})
-        | ({"subset": "training"} if task == "localization" else {})
+        | ({"subset": "training" if number < len(rows) - tested else "testing"} if task == "localization" else {})
         for number, (start, end) in enumerate(rows)
     ]
     path = folder / "rows.jsonl"
@@ -37,7 +37,7 @@ def run(folder: Path, task: str, rows: list[tuple[float, float]], durations: boo
     data = {"source": str(path), "val_fraction": 0}
     values = {"task": task, "out": str(folder / "run"), "data": data, "retrieval": {"truncate": False}}
     if task == "localization":
-        values |= {"localization": {"test_subset": None}}
+        values |= {"localization": {"test_subset": "testing" if tested else None}}
         data |= {"source": str(folder), "annotations": str(path)}
     return PREPARE[task](RunConfig.model_validate(values), ColorBackbone())
 
@@ -73,6 +73,13 @@ def test_rows_that_are_mostly_outside_are_refused(tmp_path, task, durations):
         f"{tmp_path}/rows.jsonl:3: 50 to 60 s, but the video lasts 2 s; are these frame numbers, or times of another "
         f"clock? 4 of the 6 {what} lie outside their videos, too many to leave out. Write times in seconds."
     )
+
+
+def test_actions_that_cannot_be_found_are_told(tmp_path):
+    data = run(tmp_path, "localization", [(0, 1)] * 5 + [(50, 60)], tested=1)
+    (line,) = [line for line in data.notes if "cannot be found" in line]
+    assert line.startswith("Actions beyond the features of videos to be measured, which count and cannot be found: 1 (")
+    assert "rows.jsonl:6: 50 to 60 s, but the video lasts 2 s; are these frame numbers" in line
 
 
 def test_rows_that_reach_beyond_their_videos_are_told(tmp_path):

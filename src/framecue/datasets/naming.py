@@ -132,12 +132,17 @@ class ClassNames:
             self._report(
                 DataFaultError(
                     "spelling",
-                    f"{origin}: class '{written}' and '{first}' ({first_origin}) differ only in case, spaces or "
-                    "punctuation. Write both the same way.",
+                    f"{origin}: class {_visible(written)} and {_visible(first)} ({first_origin}) differ only in case, "
+                    "spaces or punctuation. Write both the same way.",
                 )
             )
         self._known[text] = name
         return name
+
+
+def _visible(text: str) -> str:
+    """In quotes, characters that are not seen as escapes."""
+    return f"'{text}'" if text.isprintable() else repr(text)
 
 
 def find_class(name: str, known: Iterable[str], *, asked_by: str) -> str:

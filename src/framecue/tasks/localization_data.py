@@ -8,7 +8,7 @@ from typing import Any
 from framecue.backbone import Backbone
 from framecue.config import RunConfig
 from framecue.datasets.localization import GroundTruth, check_span, match_files, read_ground_truth
-from framecue.datasets.naming import NAME_NUMBERS, find_class, name_notes, shorten
+from framecue.datasets.naming import find_class, name_notes, shorten
 from framecue.datasets.part_times import TimedPart, refuse_most_outside
 from framecue.datasets.presence import real_paths
 from framecue.datasets.splits import Unit, draw_part, drawn_note, small_part_notes
@@ -231,7 +231,7 @@ def part_localization(
         parting=[
             *parting,
             *small_part_notes(val=len(kept), test=len(tested)),
-            *name_notes((*class_names, *novel_names), NAME_NUMBERS),
+            *name_notes((*class_names, *novel_names)),
         ],
     )
 
@@ -485,19 +485,25 @@ def note_spans(data: LocalizationData) -> list[int]:
     Raises:
         DatasetError: most segments lie outside their videos.
     """
-    fitting, outside, number = [], list[TimedPart](), 0
+    fitting, learned, measured, number = [], list[TimedPart](), list[TimedPart](), 0
     for part in (data.train, data.val, data.test, data.novel):
         for row, video in enumerate(part.videos):
             features = part.features([row])[0]
-            parts = [_timed(video, segment, features.duration_seconds) for segment in video.segments]
-            outside += [part for part in parts if part.start_seconds >= part.duration_seconds]
-            number += len(parts)
+            timed = [_timed(video, segment, features.duration_seconds) for segment in video.segments]
+            outside = learned if part is data.train else measured
+            outside += [one for one in timed if one.start_seconds >= one.duration_seconds]
+            number += len(timed)
             line = check_span(video, features.duration_seconds)
             if line is not None and line not in data.notes:
                 data.notes.append(line + (" It is left out of training." if part is data.train else ""))
             if line is None and part is data.train:
                 fitting.append(row)
-    refuse_most_outside(outside, number, "segments")
+    refuse_most_outside([*learned, *measured], number, "segments")
+    if measured:
+        data.notes.append(
+            f"Actions beyond the features of videos to be measured, which count and cannot be found: {len(measured)} "
+            f"(first: {measured[0].told()})."
+        )
     return fitting
 
 
