@@ -1,16 +1,22 @@
 """`framecue data check` as a user meets it."""
 
+import base64
+import io
 import json
+import re
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
+from fakes import ColorBackbone
 from framecue.cli.data import Format
 from framecue.cli.main import app
 from framecue.config import DataFormat
+from framecue.features.extract import extract
 from framecue.video.writer import write_video
 
 
@@ -94,3 +100,55 @@ def test_errors_are_one_line(tmp_path: Path, arguments: list[str], exit_code: in
     assert result.stdout == ""
     assert result.stderr.startswith("framecue: error: " + said.format(tmp=tmp_path))
     assert result.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def parted(tmp_path: Path) -> tuple[Path, Path]:
+    """A manifest of six videos in two parts, one of them a small, coarse encoding of another; and their features."""
+    lines = ["path,label,split"]
+    for seed in range(6):
+        draw = np.random.default_rng(seed)
+        colors = draw.integers(0, 256, (3, 16, 2, 2, 3)).mean(axis=0)  # 16 frames of four fields
+        frames = colors.repeat(24, axis=1).repeat(24, axis=2).astype(np.uint8)
+        write_video(tmp_path / f"{seed}.mp4", frames, 8)
+        lines.append(f"{seed}.mp4,run,{'train' if seed < 4 else 'test'}")
+        if seed == 2:
+            write_video(tmp_path / "copy.mp4", frames[:, ::2, ::2], 8, crf=40)
+            lines.append("copy.mp4,run,test")
+    manifest, store = tmp_path / "parted.csv", tmp_path / "features"
+    manifest.write_text("\n".join(lines))
+    extract(sorted(tmp_path.glob("*.mp4")), backbone=ColorBackbone(), store=store)
+    return manifest, store
+
+
+def test_near_copies_are_noted_and_shown_with_pictures(parted: tuple[Path, Path], tmp_path: Path) -> None:
+    manifest, store = parted
+    assert "near copies" not in run(manifest).stdout
+    page = tmp_path / "near.html"
+    result = run(manifest, "--store", store, "--report", page)
+    assert result.exit_code == 0
+    assert "\nnote: 1 pair of near copies\n" in result.stdout
+    assert f"{tmp_path}/2.mp4 (train, 'run') and {tmp_path}/copy.mp4 (test, 'run')\n" in result.stdout
+    assert result.stdout.endswith(f"Near copies, with pictures: {page}\n")
+    html = page.read_text(encoding="utf-8")
+    pictures = re.findall(r'<img src="data:image/jpeg;base64,([^"]+)" alt="([^ ]+) at', html)
+    assert [name for _, name in pictures] == ["2.mp4"] * 4 + ["copy.mp4"] * 4
+    sizes = [Image.open(io.BytesIO(base64.b64decode(data))).size for data, _ in pictures]
+    assert sizes == [(48, 48)] * 4 + [(24, 24)] * 4
+    assert "http" not in html
+    (near,) = json.loads(run(manifest, "--store", store, "--json").stdout)["near_copies"]
+    assert near["similarity"] > 0.9
+    assert [video["part"] for video in near["videos"]] == ["train", "test"]
+
+
+def test_videos_without_features_are_said_and_a_report_needs_a_store(parted: tuple[Path, Path], tmp_path: Path) -> None:
+    manifest, store = parted
+    (tmp_path / "6.mp4").write_bytes((tmp_path / "5.mp4").read_bytes()[:-1] + b"x")
+    manifest.write_text(manifest.read_text() + "\n6.mp4,run,test")
+    page = tmp_path / "near.html"
+    result = run(manifest, "--store", store, "--report", page)
+    assert f"1 video has no features in {store} and was not compared; extract them with" in result.stdout
+    result = run(manifest, "--report", page)
+    assert (result.exit_code, "name them with --store FEATURES" in result.stderr) == (2, True)
+    result = run(manifest, "--store", tmp_path / "nowhere")
+    assert (result.exit_code, "nowhere is not there" in result.stderr) == (1, True)

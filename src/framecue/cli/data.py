@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from framecue.cli.common import EXIT_SKIPPED, print_json, progress_bars
+from framecue.cli.common import EXIT_SKIPPED, print_json, printable, progress_bars
 from framecue.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +37,14 @@ def check(
         typer.Option(help="Class names for lists with numbers.", show_default="the file beside the lists"),
     ] = None,
     split: Annotated[int, typer.Option(min=1, max=3, help="Which of the official splits.")] = 1,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Stored features of the videos, in which near copies are found.", show_default=False),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="HTML page to write, with pictures of the near copies.", show_default=False),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Only look whether files are there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON on standard output.")] = False,
 ) -> None:
@@ -44,7 +52,19 @@ def check(
 
     Reads every list, looks for every video and decodes its first frame. Then lists all problems, most serious kind
     first, and counts videos by part and class. Exit code 3 when something is to be fixed; notes alone give 0.
+
+    With --store, videos are also compared by their stored features, and near copies in two parts or under two labels
+    are noted: the same footage encoded anew, rescaled, or up to a fifth shorter. With --report, a page shows each pair
+    side by side.
     """
+    if report is not None and store is None:
+        raise UsageError(
+            "--report shows near copies, which are found in stored features; name them with --store FEATURES."
+        )
+    if report is not None:
+        from framecue.files import check_writable
+
+        check_writable(report)  # all videos are opened before it is written
     if config is None:
         if words is None or len(words) != 1:
             raise UsageError("Name one folder or manifest to check, or a run with --config RUN.yaml.")
@@ -59,23 +79,34 @@ def check(
         data = load_config(config, words or []).data
 
     from framecue.datasets.check import check_data
+    from framecue.features.store import FeatureStore
 
     started = time.monotonic()
     with progress_bars() as bars:
-        report = check_data(
+        found = check_data(
             data,
             quick=quick,
+            store=None if store is None else FeatureStore.read_only(store),
             progress=lambda done, total: bars.phase(
                 "videos", done, total, f"{done / max(time.monotonic() - started, 1e-9):.0f} videos/s"
             ),
         )
+        if report is not None:
+            from framecue.files import write_text
+            from framecue.report.near_copies_page import render_near_copies
+
+            write_text(
+                report, render_near_copies(found, lambda done, total: bars.phase("pairs drawn", done, total, ""))
+            )
     if json:
-        print_json(report.to_dict())
+        print_json(found.to_dict())
     else:
         from framecue.cli.data_report import print_report
 
-        print_report(report)
-    if report.num_to_fix:
+        print_report(found)
+    if report is not None:
+        typer.echo(f"Near copies, with pictures: {printable(report)}", err=json)
+    if found.num_to_fix:
         raise typer.Exit(EXIT_SKIPPED)
 
 

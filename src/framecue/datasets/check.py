@@ -1,6 +1,7 @@
 """`framecue data check`: everything that is wrong with a data source, gathered before hours are spent on it.
 
-Unlike `load_records` it does not stop at the first fault. What it cannot see: damage behind a video's first frame.
+Unlike `load_records` it does not stop at the first fault. What it cannot see: damage behind a video's first frame, and,
+without stored features, one recording in two encodings.
 """
 
 import re
@@ -13,11 +14,13 @@ from framecue.datasets.files_check import FileFacts, find_copies, inspect_files
 from framecue.datasets.findings import KINDS, DataReport, Problem
 from framecue.datasets.formats import Source, find_source, read_source
 from framecue.datasets.naming import NAME_NUMBERS, class_key, find_class, name_notes
+from framecue.datasets.near_copies import NearCopy, find_near_copies
 from framecue.datasets.part_times import TOLERANCE_SECONDS, TimedPart
 from framecue.datasets.presence import NearNames, real_paths
 from framecue.datasets.records import part_faults
 from framecue.datasets.splits import hmdb_group, ucf_group
 from framecue.errors import DatasetError
+from framecue.features.store import FeatureStore
 from framecue.files import backslash_hint
 from framecue.types import Record
 
@@ -29,16 +32,22 @@ _KINETICS_NAME = re.compile(r"(?P<group>.{11})_\d{6}_\d{6}")
 
 
 def check_data(
-    config: DataConfig, *, quick: bool = False, progress: Callable[[int, int], None] | None = None
+    config: DataConfig,
+    *,
+    quick: bool = False,
+    store: FeatureStore | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> DataReport:
     """Reads a source as a run would, opens every video, and reports all faults instead of raising the first.
 
     Args:
         quick: only look whether the files are there.
+        store: features of the videos, in which near copies are looked for; None = they are not.
         progress: called with the videos opened and their number.
 
     Raises:
         DatasetError: the source cannot be read at all.
+        StoreError: the store cannot be read.
     """
     source = find_source(
         config.source,
@@ -64,11 +73,12 @@ def check_data(
         facts = inspect_files(list(dict.fromkeys(record.path for record in present)), progress)
         problems += _file_problems(present, facts) + _copies(present, real, facts)
         usable = [record for record in present if facts[record.path].is_usable]
+    near = [] if store is None else _near_copies(usable, store, problems)
     counts = count(labelled), count(usable)
     problems += _class_problems(*counts, held_out=config.held_out)
     order = list(KINDS)
     problems.sort(key=lambda problem: order.index(problem.kind))
-    return DataReport(source.path, source.format, source.annotations, quick, *counts, problems)
+    return DataReport(source.path, source.format, source.annotations, quick, *counts, problems, near)
 
 
 def count(records: Iterable[Record]) -> dict[str, dict[str, int]]:
@@ -186,6 +196,27 @@ def _copies(records: Sequence[Record], real: Mapping[Path, str], facts: Mapping[
             else:
                 kind, what = "copy", "in the same part and class"
             found.append(Problem(kind, f"{_where(other)}{other.path} is a copy of {first.path}, {what}."))
+    return found
+
+
+def _near_copies(records: Sequence[Record], store: FeatureStore, problems: list[Problem]) -> list[NearCopy]:
+    known = store.resolve(dict.fromkeys(record.path for record in records))
+    stored = [record for record in records if record.path in known]
+    if absent := len({record.path for record in records} - set(known)):
+        problems.append(
+            Problem(
+                "unstored",
+                f"{absent} {'video has' if absent == 1 else 'videos have'} no features in {store.path} and "
+                f"{'was' if absent == 1 else 'were'} not compared; extract them with: "
+                f"framecue extract SOURCE --store {store.path}",
+            )
+        )
+    found = find_near_copies(stored, [known[record.path] for record in stored], store.get_many)
+    for near in found:
+        first, second = (
+            f"{record.path} ({record.split or 'in no part'}, '{record.label}')" for record in (near.first, near.second)
+        )
+        problems.append(Problem("near", f"{near.similarity:.2f} {first} and {second}"))
     return found
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from framecue.datasets.near_copies import NearCopy
 from framecue.errors import DatasetError
 
 
@@ -31,8 +32,10 @@ KINDS: dict[str, Kind] = {
     "untrained": Kind("class is tested but has no training video", "classes are tested but have no training video"),
     "unlabelled": Kind("part has no labels", "parts have no labels", False),
     "source": Kind("recording was cut into two parts", "recordings were cut into two parts", False),
+    "near": Kind("pair of near copies", "pairs of near copies", False),
     "copy": Kind("video is a copy of another", "videos are copies of others", False),
     "absent": Kind("class is absent from a part", "classes are absent from a part", False),
+    "unstored": Kind("gap in the stored features", "gaps in the stored features", False),
     "few": Kind("class has few training videos", "classes have few training videos", False),
     "folder": Kind("class folder has no videos", "class folders have no videos", False),
     "picture": Kind("kind of file is passed over", "kinds of files are passed over", False),
@@ -68,6 +71,7 @@ class DataReport:
         listed: part ("all" where the source has none) to class to number of entries.
         usable: the same for entries whose video is there and, unless `quick`, can be read.
         problems: most serious kind first, in the order of the source within a kind.
+        near_copies: pairs of videos that show the same footage, most alike first; empty where no store was given.
     """
 
     path: Path
@@ -77,6 +81,7 @@ class DataReport:
     listed: Mapping[str, Mapping[str, int]]
     usable: Mapping[str, Mapping[str, int]]
     problems: Sequence[Problem]
+    near_copies: Sequence[NearCopy] = ()
 
     @property
     def num_to_fix(self) -> int:
@@ -106,4 +111,16 @@ class DataReport:
                 for part, classes in self.listed.items()
             },
             "problems": self.by_kind(),
+            "near_copies": [_near_to_dict(near) for near in self.near_copies],
         }
+
+
+def _near_to_dict(near: NearCopy) -> dict[str, Any]:
+    return {
+        "similarity": near.similarity,
+        "shared_seconds": near.shared_seconds,
+        "videos": [
+            {"path": str(record.path), "part": record.split, "label": record.label, "shows_it_from_seconds": seconds}
+            for record, seconds in ((near.first, near.first_seconds), (near.second, near.second_seconds))
+        ],
+    }
