@@ -260,11 +260,12 @@ def test_bad_data(config, world, tmp_path):
 
 
 def _long_class(folder: Path, video: Path) -> Path:
+    videos = sorted(video.parent.iterdir())
     for index, name in enumerate(("word " * 40, "growing")):
         target = folder / "long" / name.strip()
         target.mkdir(parents=True)
-        shutil.copy(video, target / f"{index}a.mp4")
-        shutil.copy(sorted(video.parent.iterdir())[index + 1], target / f"{index}b.mp4")
+        for source in videos[2 * index : 2 * index + 2]:
+            shutil.copy(source, target)
     return folder / "long"
 
 

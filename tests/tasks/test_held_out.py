@@ -145,9 +145,10 @@ def test_another_annotation_is_named_and_not_measured(task):
 def test_other_times_of_an_action_are_another_annotation():
     seen, now = everything("localization")
     now[16] = now[16].model_copy(update={"annotation": (Said("left", 2.0, 3.0),)})
+    now[17] = now[17].model_copy(update={"annotation": (Said("right", 2.0, 3.0), Said("right", 4.0, 5.0))})
     found = look(seen, now)
-    assert found.changes == {"other_annotation": ["left/v16.mp4: 2 segments then, 1 now, of other times"]}
-    assert found.rows["test"] == [17, 18, 19]
+    assert found.changes == {"other_annotation": ["left/v16.mp4: 2 segments then, 1 now", "right/v17.mp4: other times"]}
+    assert found.rows["test"] == [18, 19]
 
 
 def test_another_part_of_the_same_file_is_not_measured():
@@ -198,6 +199,8 @@ def test_captions_that_moved_to_other_videos_are_refused():
 
 def test_only_trained_videos_are_refused(task):
     seen, now = everything(task)
+    with pytest.raises(DatasetError, match="data: none of its videos is there"):
+        look(seen, [])
     with pytest.raises(DatasetError, match=r"data: the adapter was trained on all 12 videos there \(left/v0\.mp4, .*"):
         look(seen, now[:12])
 

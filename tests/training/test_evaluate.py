@@ -95,6 +95,20 @@ def test_what_is_missing_added_or_of_another_annotation_is_named_and_the_rest_is
     assert size == len(measured) - 1
 
 
+def test_files_that_are_gone_from_below_a_list_are_missing(trained, clips, tmp_path):
+    task, adapter, _ = trained
+    part, measured, _ = held_out(adapter)
+    source = write_data(task, tmp_path, entries_of(clips, range(12)))
+    next(tmp_path.rglob(f"v{measured[0]}.mp4")).unlink()
+    found = evaluate_adapter(adapter, [f"data.source={source}"]).results
+    assert found["data_since_training"]["missing"]["count"] == 1
+    assert found["data_since_training"]["held_out"][part]["measured"] == len(measured) - 1
+    for path in tmp_path.rglob("*.mp4"):
+        path.unlink()
+    with pytest.raises(DatasetError, match=r"[Nn]one of|No videos found"):
+        evaluate_adapter(adapter, [f"data.source={source}"])
+
+
 def test_other_content_under_the_same_name_is_not_measured(trained, clips, tmp_path):
     task, adapter, _ = trained
     part, measured, _ = held_out(adapter)

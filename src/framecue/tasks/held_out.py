@@ -117,8 +117,11 @@ def find_held_out(seen: Seen, now: Sequence[SeenVideo], *, where: str) -> HeldOu
         where: the data, for messages.
 
     Raises:
-        DatasetError: the labels or captions seem re-ordered, or nothing that was held out is left to be measured.
+        DatasetError: there are no videos, the labels or captions seem re-ordered, or nothing that was held out is left
+            to be measured.
     """
+    if not now:
+        raise DatasetError(f"{where}: none of its videos is there. Say where they lie now: data.source=FOLDER.")
     known = seen.contents
     if not any(video.content_hash in known for video in now):
         return HeldOut(NEW_DATA, {}, {}, {})
@@ -171,7 +174,9 @@ def _how(task: TaskName, old: SeenVideo, new: SeenVideo) -> str:
     changed = [(one.text, other.text) for one, other in _same_spans(old, new) if one != other]
     if changed:
         return "'{}' then, '{}' now".format(*changed[0])
-    return f"{len(old.annotation)} segments then, {len(new.annotation)} now, of other times"
+    if len(old.annotation) == len(new.annotation):
+        return "other times"
+    return f"{len(old.annotation)} segments then, {len(new.annotation)} now"
 
 
 def _span(video: SeenVideo) -> str:

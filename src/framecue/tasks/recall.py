@@ -130,8 +130,9 @@ def recall_captioned(
         DatasetError: the captions or the videos cannot be used, or nothing of them may be measured.
     """
     source = read_present_captions(config)
-    hashes, unread = content_hashes(config, backbone, map(captioned_record, source.videos))
-    known, others = _told_apart(source.videos, hashes, seen)
+    there = [video for video in source.videos if video.path is not None]
+    hashes, unread = content_hashes(config, backbone, map(captioned_record, there))
+    known, others = _told_apart(there, hashes, seen)
     read = captions_once_each(replace(source, videos=tuple(known)), hashes)
     present = [*read.videos, *others]
     held_out = find_held_out(seen, seen_captioned(present, hashes), where=_where(config))
