@@ -11,12 +11,8 @@ from pydantic import ValidationError
 from fakes import ColorBackbone
 from framecue.config import RunConfig
 from framecue.errors import DatasetError
-from framecue.tasks.localization_data import (
-    LocalizationSource,
-    part_localization,
-    prepare_localization,
-    read_localization_parts,
-)
+from framecue.tasks.localization_data import part_localization, prepare_localization, read_localization_parts
+from framecue.tasks.localization_source import LocalizationSource
 from framecue.types import AnnotatedVideo, Segment
 from framecue.video.writer import write_video
 

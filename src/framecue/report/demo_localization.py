@@ -13,7 +13,7 @@ from framecue.datasets.world import NOVEL_CLASSES, UNTRIMMED_SEEN_CLASSES, write
 from framecue.features.extract import ExtractionProgress
 from framecue.metrics.recognition import mean_and_spread
 from framecue.report.timeline import timeline_svg
-from framecue.tasks.localization_data import GROUND_TRUTH
+from framecue.tasks.localization_source import GROUND_TRUTH
 from framecue.training.localization import train_localization
 from framecue.training.recognition import RunProgress, RunResult
 from framecue.types import Skipped

@@ -18,7 +18,7 @@ from framecue.errors import MakerMismatchError
 from framecue.metrics.recognition import mean_and_spread
 from framecue.models.adapter import load_adapter
 from framecue.models.video_text import VideoTextModel
-from framecue.tasks.localization_data import GROUND_TRUTH
+from framecue.tasks.localization_source import GROUND_TRUTH
 from framecue.tasks.retrieval import CaptionedSet, embed_captions, embed_videos
 from framecue.tasks.retrieval_data import prepare_retrieval
 from framecue.tasks.retrieval_evaluation import FROZEN

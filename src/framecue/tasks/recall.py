@@ -21,16 +21,18 @@ from framecue.models.seen import Seen
 from framecue.tasks.held_out import HeldOut, find_held_out
 from framecue.tasks.localization_data import (
     LocalizationData,
-    LocalizationSource,
-    ground_truth_path,
-    named_subsets,
     note_spans,
     only_names,
-    read_localization_source,
     seen_annotated,
     untrimmed_set,
     with_names,
     without_unseen,
+)
+from framecue.tasks.localization_source import (
+    LocalizationSource,
+    ground_truth_path,
+    named_subsets,
+    read_localization_source,
 )
 from framecue.tasks.recognition_data import RecognitionData, content_hashes, seen_records, stored_features
 from framecue.tasks.retrieval_data import (

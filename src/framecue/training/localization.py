@@ -26,7 +26,7 @@ from framecue.tasks.blend import choose_blend
 from framecue.tasks.evaluation import foreseen_doubts, rejection_rule
 from framecue.tasks.held_out import tell_since
 from framecue.tasks.localization import LocalizationTask
-from framecue.tasks.localization_data import LocalizationData, ground_truth_path, prepare_localization
+from framecue.tasks.localization_data import LocalizationData, prepare_localization
 from framecue.tasks.localization_evaluation import (
     Outside,
     average_map,
@@ -36,6 +36,7 @@ from framecue.tasks.localization_evaluation import (
     system_name,
     trained_localizer,
 )
+from framecue.tasks.localization_source import ground_truth_path
 from framecue.tasks.recall import recall_annotated
 from framecue.tasks.recognition import predict_logits
 from framecue.tasks.rejection import RejectionRule, calibrate

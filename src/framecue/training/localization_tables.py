@@ -16,8 +16,9 @@ from framecue.datasets.world import NOVEL_CLASSES, UNTRIMMED_SEEN_CLASSES, write
 from framecue.errors import DatasetError, UsageError
 from framecue.features.extract import ExtractionProgress
 from framecue.files import write_text
-from framecue.tasks.localization_data import GROUND_TRUTH, LocalizationParts
+from framecue.tasks.localization_data import LocalizationParts
 from framecue.tasks.localization_evaluation import system_name
+from framecue.tasks.localization_source import GROUND_TRUTH
 from framecue.tasks.recognition_data import StoredFeatures, stored_features
 from framecue.training.localization import CHOSEN, settled_localization, train_localization
 from framecue.training.localization_trials import (

@@ -12,7 +12,8 @@ from framecue.datasets.localization import draw_class_splits, read_class_splits,
 from framecue.datasets.localization.class_splits import ClassSplit
 from framecue.datasets.naming import find_class, shorten
 from framecue.errors import DatasetError, UsageError
-from framecue.tasks.localization_data import LocalizationParts, ground_truth_path, read_localization_parts
+from framecue.tasks.localization_data import LocalizationParts, read_localization_parts
+from framecue.tasks.localization_source import ground_truth_path
 from framecue.training.table_rows import WORLD
 from framecue.types import AnnotatedVideo
 
