@@ -13,7 +13,7 @@ from framecue.report.paper_figures import FIGURES, figures_of
 from framecue.report.table_markdown import markdown
 from framecue.report.table_page import render_table_page
 from framecue.report.table_words import LOOK_AT, TITLES
-from framecue.report.tables import columns, headline, print_table, with_paper
+from framecue.report.tables import columns, facts, headline, print_table, with_paper
 
 COMMAND = ("framecue", "reproduce", "base-to-novel", "hmdb51", "--out", "my runs", "--data", "hmdb")
 
@@ -146,6 +146,13 @@ def test_a_single_official_split_beside_a_mean_over_three_is_said():
     assert "- data: world, official splits 1, 2, 3\n" in whole
     other = markdown(table("few-shot-5-way", [1], {"test/top1": numbers(0.65)}))  # its figure is of no split
     assert "published is the mean" not in whole + other
+
+
+@pytest.mark.parametrize("chose", [False, True])
+def test_a_part_that_chose_what_it_measures_is_said(chose):
+    table = with_paper(base_to_novel(), None, COMMAND)
+    table["setting"]["part_chose_the_weights"] = chose
+    assert ("these videos chose the weights too, so the figures flatter" in dict(facts(table))["evaluation"]) == chose
 
 
 def test_what_is_unknown_is_absent():

@@ -304,6 +304,8 @@ def _evaluation(setting: Mapping[str, Any]) -> list[str]:
             f"loss: {setting['loss']}",
             f"normalization over the query set: {setting['query_set_normalization']}",
         ]
+    if setting.get("part_chose_the_weights"):
+        parts.append("there is no other part: these videos chose the weights too, so the figures flatter")
     return parts
 
 
