@@ -178,7 +178,7 @@ def test_the_table_reads_as_one(whole):
     text = markdown(with_paper(whole[OPEN_SET], None, command))
     head = next(line for line in text.splitlines() if line.startswith("| method"))
     assert head == "| method | novel @0.3 | novel @0.5 | novel average mAP | seen average mAP |"
-    assert f"mAP ({STRICT}) in %; ± is one standard deviation over 2 trials." in text
+    assert f"mAP ({STRICT}) in %; ± is the 95 % interval of the mean over 2 trials (Student)" in text
     assert "No published figure is known" in text
     assert text.count("framecue reproduce") == 1  # one run measures all rows
     assert "the highest novel average mAP" in text
