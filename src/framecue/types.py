@@ -310,8 +310,8 @@ class SearchResult:
         min_score: moments below it are no match; they are listed all the same, as the nearest there is.
         num_videos: that passed the filters and were searched.
         exact: every vector was compared; False = the approximate neighbour structure was asked.
-        absent_below: score that queries about other things reach as often as not; with less nothing speaks for the
-            query's being here at all.
+        absent_below: score that most queries about other things reach; with less nothing speaks for this one's being
+            here at all.
     """
 
     query: str

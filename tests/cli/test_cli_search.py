@@ -14,6 +14,7 @@ from framecue.api.collection import open_index
 from framecue.cli.main import app
 from framecue.cli.search_exports import safe_name
 from framecue.datasets.world import render_clip
+from framecue.tasks.matching import OTHER_THINGS
 from framecue.types import IndexedVideo, Moment
 from framecue.video.reader import probe
 from framecue.video.writer import write_video
@@ -68,7 +69,11 @@ def test_table_says_when_how_sure_and_where(index, clips):
 def test_nothing_matches_is_said_and_the_nearest_are_listed(index):
     result = search(index, "waves [bold]\nbreaking", "--top-k", 2)
     lines = result.stdout.splitlines()
-    assert lines[0] == r'Nothing here matches "waves [bold]\nbreaking"; the nearest are:'
+    assert lines[0] == r'No sure match for "waves [bold]\nbreaking"; the nearest are:'
+    collection = open_index(index, device="cpu")
+    farthest = min(OTHER_THINGS, key=lambda text: collection.search(text, top_k=1).moments[0].score)
+    assert search(index, farthest).stdout.startswith(f'Nothing here matches "{farthest}"; the nearest are:')
+    assert json.loads(search(index, farthest, "--json").stdout)["verdict"] == "nothing"
     assert [line[:3] for line in lines[1:]] == ["  1", "  2"]
     assert search(index, "waves breaking", "--min-score", 0).stdout.startswith("  1 ")
 

@@ -75,8 +75,10 @@ def test_markup_in_names_is_text(visit: Visit, stage_server: Any) -> None:
 
 def test_what_does_not_match_is_said_plainly(visit: Visit, stage_server: Any, shoot: Shoot) -> None:
     page = visit(stage_server, "/#/?q=a+red+circle&min_score=1")
+    page.get_by_role("heading", name="Nothing here matches “a red circle”, the nearest are:").wait_for()
+    page = visit(stage_server, "/#/?q=a+blue+square&min_score=1")
     # It is there, and seen: that nothing matches would be wrong.
-    page.get_by_role("heading", name="No sure match for “a red circle”, the nearest are:").wait_for()
+    page.get_by_role("heading", name="No sure match for “a blue square”, the nearest are:").wait_for()
     soon(page, lambda: page.locator(".card.weak").count() == cards(page).count() > 0)
     assert page.locator(".score.match").count() == 0
     shoot(page, "no_match")

@@ -109,7 +109,7 @@ def _query(answer: FoundMoments) -> str:
     said = {
         "match": "",
         "unsure": f"No sure match: that begins at {score_percent(result.min_score)} in this index. The nearest are:",
-        "nothing": "Nothing here matches; sentences about other things are as near. The nearest are:",
+        "nothing": "Nothing here matches; most sentences about other things find something nearer. The nearest are:",
     }[result.verdict]
     none = f'<p class="note">{said}</p>' if said else ""
     moments = "".join(

@@ -76,8 +76,8 @@ class MomentAnswer(ListedVideo):
 class SearchAnswer(BaseModel):
     """Moments best first; those below `min_score` are no matches, and are the nearest there is.
 
-    `verdict` is "nothing" only where no moment is nearer than what sentences about other things find, and "unsure"
-    between that and a match.
+    `verdict` is "nothing" only where most sentences about other things find nearer moments, and "unsure" between that
+    and a match.
     """
 
     query: str
