@@ -223,6 +223,10 @@ def test_table_has_frozen_and_trained_rows_with_spread_and_repeats_itself(make_c
     assert frozen["t2v/R1"]["std"] == 0
     assert timed["t2v/R1"]["n"] == 2
     assert timed["t2v/MdR"]["unit"] == "rank"
+    assert timed["t2v/MdR"]["ci95_items"] is None
+    for name in ("t2v/R1", "order and direction/v2t/R5"):
+        low, high = frozen[name]["ci95_items"]
+        assert 0 <= low <= frozen[name]["mean"] <= high <= 1
     assert "unit" not in timed["t2v/R1"]
     assert {"order and direction/t2v/R1", "other motions/v2t/R1"} <= set(prompts)
     assert made["rows"][1]["config"]["model"]["temporal_layers"] == 0

@@ -80,10 +80,13 @@ def test_every_protocol_runs_from_files_to_figures(place, tmp_path, table):
     for row in result["rows"]:
         named = {name.split("/")[0] for name in row["measures"]} - {"harmonic_mean"}
         assert named == PARTS[table]
-        for measure in row["measures"].values():
+        for name, measure in row["measures"].items():
             assert measure["n"] == trials == len(measure["values"])
             assert all(0 <= value <= 1 for value in measure["values"])
             assert measure["mean"] == pytest.approx(sum(measure["values"]) / trials)
+            if name != "harmonic_mean":  # no share of any videos
+                low, high = measure["ci95_items"]
+                assert 0 <= low <= measure["mean"] <= high <= 1
         assert (row["config"] is None) == (row["method"] == "B-I")
         seen = row["classes_seen_in_training"]
         assert seen is None if row["method"] == "B-I" else set(seen) <= set(CLASSES)

@@ -286,11 +286,20 @@ def _row(method: str, protocol: str, runs: Sequence[Mapping[str, Any]], config: 
         "scores": "strict",
         "config": config and config.model_dump(mode="json", exclude={"seed", "out"}),
         "measures": {
-            name: spread([values[name] for values in measured])
+            name: spread([values[name] for values in measured], num_items=_num_queries(runs[0], name))
             | ({"unit": "rank"} if name.rsplit("/", 1)[1] in RANKS else {})
             for name in names
         },
     }
+
+
+def _num_queries(run: Mapping[str, Any], name: str) -> int | None:
+    """Of a recall, how many queries it is a share of; None of a rank."""
+    prefix, direction, kind = ("/" + name).rsplit("/", 2)
+    if kind in RANKS:
+        return None
+    numbers = run["groups"][prefix[1:]] if prefix else run
+    return int(numbers[f"{direction}/queries"])
 
 
 def _measures(run: Mapping[str, Any]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from framecue.datasets.trials import Protocol, Trial
 from framecue.errors import DatasetError
 from framecue.features.identity import hash_file
 from framecue.files import write_text
+from framecue.metrics.intervals import wilson_interval
 from framecue.metrics.recognition import harmonic_mean, mean_and_spread, top_k_accuracy
 from framecue.models.builders import build_model
 from framecue.models.handcrafted import Handcrafted
@@ -78,7 +80,10 @@ def run_method(job: TableJob, method: str, folder: Path, report: Progress) -> li
                 "protocol": protocol.name,
                 "classes_seen_in_training": _classes_seen(protocol) if config or method == PROBE else None,
                 "config": config and config.model_dump(mode="json", exclude={"seed", "out"}),
-                "measures": {name: spread([values[name] for values in measured], splits) for name in measured[0]},
+                "measures": {
+                    name: spread([values[name] for values in measured], splits, num_items=trials[0]["items"].get(name))
+                    for name in measured[0]
+                },
                 "trials": [
                     {key: trial[key] for key in ("name", "selected", "blend", "rejection") if key in trial}
                     for trial in trials
@@ -212,6 +217,7 @@ def _measure_trial(
     job: TableJob, method: str, trial: Trial, parts: _TrialData, fitted: Fit | None, config: RunConfig | None
 ) -> dict[str, Any]:
     found: dict[str, list[float]] = {}
+    items: Counter[str] = Counter()
     for part, data in parts.tests.items():
         scores = _scores(job, method, parts, data, None if fitted is None else fitted.model, config)
         if scores is None or not len(data):
@@ -219,11 +225,12 @@ def _measure_trial(
         kind = part.partition(" ")[0]  # "half" of "half 3 split 1", all of which are averaged
         for k in (1, 5) if len(data.class_names) > 5 else (1,):
             found.setdefault(f"{kind}/top{k}", []).append(top_k_accuracy(scores, data.targets, k))
+            items[f"{kind}/top{k}"] += len(data)
     measures = {name: sum(values) / len(values) for name, values in found.items()}
     if {"base/top1", "novel/top1"} <= measures.keys():
         measures["harmonic_mean"] = harmonic_mean(measures["base/top1"], measures["novel/top1"])
     trained = {} if fitted is None else {"selected": fitted.selected, "blend": fitted.blend}
-    return {"name": trial.name, "measures": measures} | trained
+    return {"name": trial.name, "measures": measures, "items": dict(items)} | trained
 
 
 def _scores(
@@ -282,15 +289,16 @@ def _read_trial(path: Path, fingerprint: str) -> dict[str, Any] | None:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(stored, dict) or stored.pop("fingerprint", None) != fingerprint:
+    if not isinstance(stored, dict) or stored.pop("fingerprint", None) != fingerprint or "items" not in stored:
         return None
     return stored
 
 
-def spread(values: Sequence[float], splits: Sequence[int] = ()) -> dict[str, Any]:
+def spread(values: Sequence[float], splits: Sequence[int] = (), *, num_items: int | None = None) -> dict[str, Any]:
     """Mean and spread of repeated trials, as every table holds them.
 
     Args:
+        num_items: test items of a trial, where the values are shares of these.
         splits: the official split of each trial, where there are several: trials of one are averaged first, and the
             spread is over the splits.
     """
@@ -306,6 +314,7 @@ def spread(values: Sequence[float], splits: Sequence[int] = ()) -> dict[str, Any
         "half_width_95": found.half_width_95,
         "n": len(values),
         "values": list(values),
+        "ci95_items": None if num_items is None else list(wilson_interval(found.mean, num_items)),
     } | ({"over": "splits"} if splits else {})
 
 
