@@ -256,8 +256,8 @@ def test_robust_preset_fills_what_is_not_given(load):
     config = load(BASE + "preset: robust\n")
     assert config.preset == "robust"
     assert config.train == TrainConfig(distill_text=5.0)
-    assert config.blend.temporal_weights == (1.0, 0.8, 0.65, 0.5, 0.35)
-    assert config.blend.handcrafted_weights == (0.0, 0.5, 1.0)
+    assert config.blend.temporal_weights == (1.0, 0.8, 0.6)
+    assert config.blend.handcrafted_weights == (0.5,)
     assert config.blend.trained_weights == ()
     assert config.model == ModelConfig()
     assert load(BASE, "preset=robust") == config
@@ -271,7 +271,7 @@ def test_keys_given_win_over_the_run_preset(load):
     for config in (load(text), overridden):
         assert (config.train.lr, config.train.distill_text) == (0.01, 0.5)
         assert config.blend.temporal_weights == ()
-        assert config.blend.handcrafted_weights == (0.0, 0.5, 1.0)
+        assert config.blend.handcrafted_weights == (0.5,)
     assert load(text, "train.distill_text=2").train.distill_text == 2
 
 

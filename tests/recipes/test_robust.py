@@ -106,7 +106,7 @@ def test_the_card_holds_the_chosen_blend(trained):
     results = json.loads((trained / "results.json").read_text())
     card = json.loads((trained / "adapter" / CARD).read_text())
     blend = results["blend"]
-    assert len(blend["candidates"]) == 15
+    assert len(blend["candidates"]) == 3
     best = max(row["val_top1"] for row in blend["candidates"])
     assert best - np.sqrt(best * (1 - best) / 32) - 1e-9 <= blend["val_top1"] <= best
     assert card["model"]["temporal_weight"] == blend["chosen"]["temporal"]

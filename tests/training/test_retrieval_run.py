@@ -140,7 +140,7 @@ def test_robust_preset_chooses_its_blend_on_validation(make_config, tiny_backbon
     result = train_retrieval(config, backbone=tiny_backbone)
     blend = result.results["blend"]
     assert blend["rule"].startswith("most frozen within 1 standard errors")
-    assert len(blend["candidates"]) == 5 * 3
+    assert len(blend["candidates"]) == 3
     frozen_most = min(c["temporal"] for c in blend["candidates"])
     assert frozen_most <= blend["chosen"]["temporal"] <= 1
     card = read_card(result.adapter)

@@ -65,11 +65,9 @@ def choose_weights(
 ) -> dict[str, Any]:
     """Set the model's blend weights by whatever is measured on validation videos.
 
-    The one-standard-error rule (Breiman et al. 1984, section 3.4.3; usual in choosing the simplest adequate model):
-    of all candidates whose accuracy is within `standard_errors` binomial standard errors of the best, the one nearest
-    to frozen CLIP is taken: least of the trained tensors' way, then least temporal weight, then most handcrafted text.
-    Interpolation towards the frozen model keeps zero-shot knowledge: WiSE-FT (Wortsman et al. 2022), Open-VCLIP (Weng
-    et al. 2023). Without validation videos the middle of each list is taken, untested.
+    Of all candidates `most_frozen` takes one. Interpolation towards the frozen model keeps zero-shot knowledge: WiSE-FT
+    (Wortsman et al. 2022), Open-VCLIP (Weng et al. 2023). Without validation videos the middle of each list is taken,
+    untested.
 
     Args:
         num_videos: that are measured.
@@ -89,12 +87,7 @@ def choose_weights(
         _apply(model, chosen, start, end)
         return {"rule": "fixed" if nothing_to_choose else "middle, no validation videos", "chosen": asdict(chosen)}
     values = measure(lists, lambda trained: _apply(model, Blend(trained, 1.0, 0.0), start, end))
-    best = max(values.values())
-    allowed = best - blend.standard_errors * math.sqrt(best * (1 - best) / num_videos)
-    chosen = min(
-        (candidate for candidate, value in values.items() if value >= allowed - 1e-9),
-        key=lambda candidate: (candidate.trained, candidate.temporal, -candidate.handcrafted),
-    )
+    chosen = most_frozen(values, num_videos=num_videos, standard_errors=blend.standard_errors)
     _apply(model, chosen, start, end)
     return {
         "rule": f"most frozen within {blend.standard_errors:g} standard errors of the best validation accuracy",
@@ -102,6 +95,21 @@ def choose_weights(
         metric: values[chosen],
         "candidates": [{**asdict(candidate), metric: value} for candidate, value in values.items()],
     }
+
+
+def most_frozen(values: Mapping[Blend, float], *, num_videos: int, standard_errors: float = 1.0) -> Blend:
+    """The candidate to take, by an accuracy in [0, 1] measured of each on `num_videos` videos.
+
+    The one-standard-error rule (Breiman et al. 1984, section 3.4.3; usual in choosing the simplest adequate model):
+    of all candidates whose accuracy is within `standard_errors` binomial standard errors of the best, the one nearest
+    to frozen CLIP: least of the trained tensors' way, then least temporal weight, then most handcrafted text.
+    """
+    best = max(values.values())
+    allowed = best - standard_errors * math.sqrt(best * (1 - best) / num_videos)
+    return min(
+        (candidate for candidate, value in values.items() if value >= allowed - 1e-9),
+        key=lambda candidate: (candidate.trained, candidate.temporal, -candidate.handcrafted),
+    )
 
 
 @torch.no_grad()
