@@ -94,6 +94,7 @@ def test_every_protocol_runs_from_files_to_figures(place, tmp_path, table):
         assert set(result["rows"][-1]["classes_seen_in_training"]) == set(SEEN)
     assert all(protocol["source_hash"] and protocol["description"] for protocol in protocols.values())
     assert result["setting"]["external_scores"] == "none"
+    assert {"views", "suffix layout"} <= {item["what"] for item in result["setting"]["departures"]}
     assert json.loads((tmp_path / "table.json").read_text()) == result
     assert not list(tmp_path.rglob("train_state.pt"))  # finished trials leave their figures alone
 

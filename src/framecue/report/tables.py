@@ -279,8 +279,18 @@ def facts(table: Table) -> list[tuple[str, str]]:
         ("evaluation", ", ".join(_evaluation(setting))),
         ("training", f"{setting['iterations']} iterations"),
         ("external scores", str(setting["external_scores"])),
+        *_departures(setting),
         *_left_out(table),
     ]
+
+
+def _departures(setting: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where the table's config departs from the authors' program; table.json says why."""
+    found = setting.get("departures", [])
+    if not found:
+        return []
+    what, switches = (", ".join(item["what"] for item in found), " ".join(item["switch"] for item in found))
+    return [("departs from the authors' program in", f"{what}; to do as they do: {switches}")]
 
 
 def _splits_text(splits: Sequence[int]) -> str:

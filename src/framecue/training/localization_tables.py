@@ -12,6 +12,7 @@ import torch
 
 from framecue.backbone import TINY, Backbone
 from framecue.config import RunConfig
+from framecue.config.departures import departures, departures_json
 from framecue.datasets.world import NOVEL_CLASSES, UNTRIMMED_SEEN_CLASSES, write_untrimmed
 from framecue.errors import DatasetError, UsageError
 from framecue.features.extract import ExtractionProgress
@@ -214,6 +215,7 @@ def _result(
             },
             "num_classes": len(trials[0].parts.class_names) + len(trials[0].parts.novel_names),
             "iterations": config.train.iterations,
+            "departures": departures_json(departures(config, on_gpu=backbone.on_gpu)),
         },
         "rows": _rows(table, config, protocol, trials, made),
         "trials": [_trial_json(trial, results, common) for trial, results in zip(trials, made, strict=True)],

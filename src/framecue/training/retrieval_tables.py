@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from framecue.backbone import TINY, Backbone
 from framecue.config import PresetName, RunConfig, build_config
+from framecue.config.departures import departures, departures_json
 from framecue.datasets.world import NOVEL_CLASSES, SEEN_CLASSES, write_caption_list, write_world
 from framecue.errors import DatasetError, UsageError
 from framecue.features.extract import ExtractionProgress
@@ -256,6 +257,7 @@ def _result(
             },
             "num_classes": 0,
             "iterations": config.train.iterations,
+            "departures": departures_json(departures(config, on_gpu=backbone.on_gpu)),
         },
         "rows": rows,
         "trials": [_trial_json(trial, row, config.out) for row, repeated in made.items() for trial in repeated],

@@ -11,6 +11,7 @@ from typing import Any
 
 from framecue.backbone import TINY, Backbone
 from framecue.config import RunConfig, build_config
+from framecue.config.departures import Departure, departures, departures_json
 from framecue.datasets.world import NOVEL_CLASSES, SEEN_CLASSES, write_world
 from framecue.errors import UsageError
 from framecue.features.extract import ExtractionProgress
@@ -197,11 +198,24 @@ def _result(job: TableJob, rows: list[dict[str, Any]]) -> dict[str, Any]:
             "num_classes": job.num_classes,
             "official_splits": job.official_splits,
             "iterations": config.train.iterations,
+            "departures": departures_json(_departures(job)),
         },
         "rows": rows,
         "skipped": [{"path": str(item.path), "reason": item.reason} for item in job.skipped],
         "versions": versions(),
     }
+
+
+def _departures(job: TableJob) -> list[Departure]:
+    """Of the table's own config; rows such as robust depart further, as they are meant to."""
+    trials = [trial for protocol in job.protocols for trial in protocol.trials]
+    return departures(
+        job.config,
+        on_gpu=job.backbone.on_gpu,
+        num_train=min(len(trial.train) for trial in trials),
+        num_val=max(len(trial.val) for trial in trials),
+        own_val=any(record.split == "val" for trial in trials for record in trial.val),
+    )
 
 
 def versions() -> dict[str, str]:
