@@ -191,7 +191,7 @@ def test_all_forms_show_ours_the_published_and_how_it_was_made(render):
         "0123456789ab",
         "seeds 0, 1, 2",
         "external scores: none",
-        "departs from the authors' program in: views; to do as they do: evaluate.random_views=true",
+        "views; to do as they do: evaluate.random_views=true",
         "the 95 % interval of the mean over 3 trials",
         "the backbone used here",
         "58.0 ± 1.0",
