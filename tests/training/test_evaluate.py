@@ -212,3 +212,13 @@ def test_what_is_measured_may_be_changed(trained):
     found = evaluate_adapter(adapter, ["evaluate.baselines=[]"]).results
     if task != "retrieval":
         assert not any("B-I" in name for name in found[found["protocol"]["part"]])
+
+
+def test_labels_in_another_spelling_are_those_of_the_run(trained, clips, tmp_path):
+    task, adapter, results = trained
+    if task == "retrieval":
+        pytest.skip("captions are sentences, no names")
+    entries = {name: (clip, label.upper()) for name, (clip, label) in entries_of(clips, range(12)).items()}
+    found = evaluate_adapter(adapter, [f"data.source={write_data(task, tmp_path, entries)}"]).results
+    part, _, _ = held_out(adapter)
+    assert found[part] == results[part]

@@ -57,6 +57,8 @@ def recall_records(
         DatasetError: the source cannot be used, or nothing of it may be measured.
     """
     records, skipped = load_data(config.data)
+    spelling = _spelling(seen)
+    records = [replace(record, label=spelling(record.label or "")) for record in records]
     hashes, unread = content_hashes(config, backbone, records)
     known, others = _told_apart(records, hashes, seen)
     known, repeated = once_each(known, hashes)
@@ -90,7 +92,7 @@ def recall_annotated(
     Raises:
         DatasetError: the ground truth or the videos cannot be used, or nothing of them may be measured.
     """
-    source = read_localization_source(config, subsets=_subsets_there(config))
+    source = _spelled(read_localization_source(config, subsets=_subsets_there(config)), seen)
     hashes, unread = content_hashes(config, backbone, source.records)
     contents = seen.contents
     known, repeated = source.readable({path: content for path, content in hashes.items() if content in contents})
@@ -152,6 +154,24 @@ def recall_captioned(
     sets = captioned_sets(config, backbone, {name: parts.get(name, []) for name in PARTS}, stored, notes)
     skipped = [*unread, *stored.skipped]
     return RetrievalData(sets["train"], sets["val"], sets["test"], skipped, notes), held_out
+
+
+def _spelling(seen: Seen) -> Callable[[str], str]:
+    """From a label to the run's own spelling of it: moved from another system, folders have names in another form."""
+    names = {class_key(name): name for name in (*seen.class_names, *seen.novel_names)}
+    return lambda label: names.get(class_key(label), label)
+
+
+def _spelled(source: LocalizationSource, seen: Seen) -> LocalizationSource:
+    spelling = _spelling(seen)
+    videos = {
+        name: [
+            replace(video, segments=tuple(replace(one, label=spelling(one.label)) for one in video.segments))
+            for video in part
+        ]
+        for name, part in source.videos.items()
+    }
+    return replace(source, videos=videos)
 
 
 Item = TypeVar("Item", Record, AnnotatedVideo, CaptionedVideo)
