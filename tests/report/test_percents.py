@@ -25,6 +25,8 @@ def test_every_mean_has_its_interval():
     assert mean_with_interval(over_seeds) == "92.2 ± 0.8"
     for std in (0.0, None):  # seeds that agree say nothing of how far to trust the figure
         assert mean_with_interval(over_seeds | {"std": std, "half_width_95": std}) == "92.2 (88.0–95.0)"
+    wild = over_seeds | {"mean": 0.39, "std": 0.12, "half_width_95": 1.07}  # of two seeds
+    assert mean_with_interval(wild) == "39.0 (0.0–100.0)"
     one_map = {"mean": 0.425, "std": None, "half_width_95": None}
     assert mean_with_interval(one_map) == "42.5"
     assert mean_with_interval({"mean": 3.5, "std": 0.5, "half_width_95": 1.24, "unit": "rank"}) == "3.5 ± 1.2"

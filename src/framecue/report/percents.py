@@ -28,12 +28,15 @@ def mean_with_interval(cell: Mapping[str, Any]) -> str:
     """A mean over seeds in percent with its 95 % interval: "92.2 ± 0.8" (Student's, over the seeds).
 
     Where there is one seed, or all agree, it is that over test items, as of a single run. A rank stays a rank, and what
-    is no share of items, such as mAP, then has none.
+    is no share of items, such as mAP, then has none. An interval that would leave 0 to 100 % is cut to it, in brackets.
 
     Args:
         cell: "mean", "std", "half_width_95"; "ci95_items" where the figure is a share of test items.
     """
     scale = 1 if cell.get("unit") == "rank" else 100
+    bounds = cell_interval(cell)
+    if cell["std"] and scale == 100 and bounds is not None and (bounds[0] == 0 or bounds[1] == 1):
+        return percent_with_interval(cell["mean"], bounds)
     if cell["std"]:
         return f"{scale * cell['mean']:.1f} ± {scale * cell['half_width_95']:.1f}"
     if cell.get("ci95_items") is not None:
@@ -41,7 +44,18 @@ def mean_with_interval(cell: Mapping[str, Any]) -> str:
     return f"{scale * cell['mean']:.1f}"
 
 
-SPREAD_WORDS = "± and brackets are 95 % intervals: over seeds (Student), in brackets over test items (Wilson)"
+def cell_interval(cell: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The 95 % interval of a share, inside [0, 1]: over seeds, or over test items where these do not differ."""
+    if cell["std"]:
+        mean, half = cell["mean"], cell["half_width_95"]
+        return max(0.0, mean - half), min(1.0, mean + half)
+    items = cell.get("ci95_items")
+    return None if items is None else (items[0], items[1])
+
+
+SPREAD_WORDS = (
+    "± and brackets are 95 % intervals: over seeds (Student), or over test items where all seeds agree (Wilson)"
+)
 
 
 def few_items_remark(num_items: int, what: str) -> str:

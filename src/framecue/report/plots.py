@@ -12,6 +12,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from framecue.report.percents import cell_interval
+
 COLORS = {"B-I": "#8b94a3", "B-II": "#dd9b26", "A3": "#4a8fe0", "A5": "#12967f"}
 INK = "#0a0b0c"  # stands for the page's text color
 CEILING = "order-blind ceiling"
@@ -80,7 +82,7 @@ def _bar(axes: Axes, x: float, width: float, cell: Mapping[str, Any] | None, col
         axes.text(x, 0.012, "no\nanswer", ha="center", va="bottom", fontsize=8, alpha=0.75, linespacing=0.95)
         return
     mean = cell["mean"]
-    low, high = (mean - cell["half_width_95"], mean + cell["half_width_95"]) if cell["std"] else cell["ci95_items"]
+    low, high = cell_interval(cell) or (mean, mean)
     axes.bar(x, mean, width, color=color, label=legend)
     axes.errorbar(x, mean, [[mean - low], [high - mean]], color=INK, elinewidth=1.2, capsize=3, capthick=1.2)
     values = np.array(cell["values"])

@@ -4,8 +4,10 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from framecue.report.percents import cell_interval
 from framecue.report.plots import COLORS, GROUP_WIDTH, INK, STYLE, percent_axis, to_svg
 from framecue.report.tables import (
+    RANKS,
     Column,
     Table,
     capital,
@@ -37,7 +39,7 @@ PUBLISHED = "published"
 
 def table_plot(table: Table) -> str:
     """The plot that fits the table, as SVG: curves where it has several K, else bars."""
-    shown = columns(table)
+    shown = [column for column in columns(table) if not column.measure.endswith(RANKS)]  # these are no percent
     if is_localization(table):  # bars for each overlap of each method would be too many to read
         shown = [column for column in shown if column.measure.endswith("average_map")]
     said = "; ".join(
@@ -69,7 +71,6 @@ def _bars(axes: Axes, table: Table, shown: list[Column]) -> None:
     """A group of bars for each method, one bar for each column, whiskers, and diamonds for published figures."""
     names = methods(table)
     width = GROUP_WIDTH / max(len(shown), 1)
-    top = 1.0
     for slot, column in enumerate(shown):
         palette = TWO_BARS if len(shown) <= len(TWO_BARS) else BAR_COLORS
         color = palette[slot % len(palette)]
@@ -78,18 +79,17 @@ def _bars(axes: Axes, table: Table, shown: list[Column]) -> None:
             x = group + (slot + 0.5) * width - GROUP_WIDTH / 2
             numbers = cell(table, method, column)
             if numbers is not None:
-                spread = numbers["half_width_95"] or 0.0
+                low, high = cell_interval(numbers) or (numbers["mean"], numbers["mean"])
                 axes.bar(x, numbers["mean"], width * 0.88, color=color)
-                if spread:
-                    axes.errorbar(x, numbers["mean"], spread, color=INK, elinewidth=1.1, capsize=2.5, capthick=1.1)
-                tip = numbers["mean"] + spread
-                top = max(top, tip)
-                axes.text(x, tip + 0.012, f"{100 * numbers['mean']:.0f}", ha="center", va="bottom", fontsize=8.5)
+                whiskers = [[numbers["mean"] - low], [high - numbers["mean"]]]
+                if high > low:
+                    axes.errorbar(x, numbers["mean"], whiskers, color=INK, elinewidth=1.1, capsize=2.5, capthick=1.1)
+                axes.text(x, high + 0.012, f"{100 * numbers['mean']:.0f}", ha="center", va="bottom", fontsize=8.5)
             _published(axes, table, method, column, x)
     axes.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
     axes.tick_params(axis="x", length=0, pad=8)
     axes.set_xlim(-0.6, len(names) - 0.4)
-    percent_axis(axes, top=top + 0.08)
+    percent_axis(axes, top=1.08)
 
 
 def _curves(axes: Axes, table: Table, shown: list[Column]) -> None:
@@ -102,10 +102,15 @@ def _curves(axes: Axes, table: Table, shown: list[Column]) -> None:
         ]
         points.sort(key=lambda point: point[0])
         if points:
+            bounds = [cell_interval(numbers) or (numbers["mean"], numbers["mean"]) for _, numbers in points]
+            whiskers = [
+                [numbers["mean"] - low for (_, numbers), (low, _) in zip(points, bounds, strict=True)],
+                [high - numbers["mean"] for (_, numbers), (_, high) in zip(points, bounds, strict=True)],
+            ]
             axes.errorbar(
                 [shots for shots, _ in points],
                 [numbers["mean"] for _, numbers in points],
-                [numbers["half_width_95"] or 0.0 for _, numbers in points],
+                whiskers,
                 color=METHOD_COLORS.get(method, INK),
                 marker="o",
                 ms=4.5,
