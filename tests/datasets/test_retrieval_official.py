@@ -155,7 +155,9 @@ def test_one_msrvtt_file_has_the_parts_that_it_names(tmp_path):
     data["sentences"] += [{"caption": "of nothing"}, {"video_id": "video0", "caption": None}]
     path = write(tmp_path / "MSRVTT_data.json", data)
     assert "MSRVTT_data.json, sentence 7: must have 'video_id' and 'caption'" in refusal(path)
-    assert "2 entries cannot be understood" in read_captions(path, invalid="drop").notes[0]
+    understood, empty = read_captions(path, invalid="drop").notes[:2]
+    assert "1 entry cannot be understood" in understood
+    assert "1 caption is empty: left out" in empty
     assert "must hold the lists 'videos' and 'sentences'" in refusal(write(path, {"info": {}, "videos": []}))
 
 
@@ -237,8 +239,9 @@ def test_real_msvd_in_its_parts(shared_data):
         read = read_captions(source)
         assert (read.format, parts(read)) == ("msvd", {"train": 1200, "val": 100, "test": 670})
         assert sum(len(video.captions) for video in read.part("test")) == 27763
-        assert len(read.notes) == 1
-        assert "10845 captions are given twice for one video: all kept" in read.notes[0]
+        assert len(read.notes) == 2
+        assert "1 caption may stand for an empty cell: kept, and better left out" in read.notes[0]
+        assert "10845 captions are given twice for one video: all kept" in read.notes[1]
 
 
 def test_msvd_without_its_files(tmp_path):

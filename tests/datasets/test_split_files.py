@@ -274,6 +274,7 @@ def test_classes_that_do_not_match_one_to_one(tmp_path):
         ("kinetics.json", '{"\\"riding a bike\\"": 1, "abseiling": 0}', ("abseiling", "riding a bike"), (0, 1)),
         ("config.json", '{"dim": 3, "id2label": {"1": "sit", "0": "run"}}', ("run", "sit"), (0, 1)),
         ("json.txt", '["run", "sit"]', ("run", "sit"), (0, 1)),
+        ("digits.json", "[0, 1]", ("0", "1"), (0, 1)),
     ],
 )
 def test_class_lists(tmp_path, name, text, names, numbers):
@@ -300,7 +301,7 @@ def test_class_lists(tmp_path, name, text, names, numbers):
         ("a.csv", "foo,bar\nrun,x\n", "a.csv:1: several columns, and no header that says which one"),
         ("a.csv", "name\nfrom left, slowly\n", "a.csv:2: a line must be 'name', found 'from left,slowly'"),
         ("a.json", '{"run": "x"}', "an object must give the name of each id, or the id of each name"),
-        ("a.json", '["run",\n3]', "a.json:2: the name of a class must be text, found '3'"),
+        ("a.json", '["run",\n[3]]', "a.json:2: the name of a class must be text, found '[3]'"),
         ("a.json", '["run"', "a.json:1: not valid JSON"),
         ("a.json", "[]", "a.json names no classes"),
         ("a.txt", '"run, sit\n', "quotes around a name must end at its end"),
