@@ -14,6 +14,7 @@ from pathlib import Path
 
 from framecue.datasets.naming import find_class
 from framecue.errors import DatasetError
+from framecue.metrics.intervals import FEW_ITEMS
 from framecue.types import Record
 
 _UCF_NAME = re.compile(r"(?P<group>v_[A-Za-z]+_g\d{2})_c\d{2}")
@@ -176,7 +177,7 @@ def _apportioned(total: Mapping[str, int], aim: int, seed: int, purpose: str) ->
     return Counter({key: number for key, (number, _) in shares.items()}) + Counter(by_remainder[:rest])
 
 
-LEAST_VAL, LEAST_TEST = 10, 30
+LEAST_VAL, LEAST_TEST = 10, FEW_ITEMS
 """Parts with fewer videos are too small for their purpose: of 10, one video is 10 points of what chooses the weights;
 of 30, the 95 % interval of an accuracy of one half is 34 points wide (Wilson)."""
 

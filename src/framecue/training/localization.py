@@ -20,7 +20,7 @@ from framecue.models.adapter import AdapterCard, make_card, save_adapter
 from framecue.models.builders import build_localization
 from framecue.models.handcrafted import Handcrafted
 from framecue.models.localization import LocalizationModel
-from framecue.models.seen import Seen, remember
+from framecue.models.seen import Seen
 from framecue.models.video_text import num_trainable
 from framecue.tasks.blend import choose_blend
 from framecue.tasks.evaluation import foreseen_doubts, rejection_rule
@@ -54,6 +54,7 @@ from framecue.training.recognition import (
     needs_handcrafted,
     note_departures,
     open_run,
+    seen_by_run,
     settled,
     without_probe,
 )
@@ -83,15 +84,7 @@ def train_localization(
     config = settled_localization(config, backbone)
     start = read_start(config, backbone)
     data = prepare_localization(config, backbone, trained_before=trained_before(start), progress=progress.extraction)
-    parts = {"train": data.train, "val": data.val, "test": data.test, "novel": data.novel}
-    seen = remember(
-        config.task,
-        data.present,
-        {name: part.keys for name, part in parts.items()},
-        class_names=data.train.class_names,
-        novel_names=data.novel.class_names,
-        before=None if start is None else start.seen,
-    )
+    seen = seen_by_run(config, data, start)
     refuse_trained(seen)
     for line in data.parting:
         progress.note(line)

@@ -25,6 +25,7 @@ from framecue.models.video_text import VideoTextModel, num_trainable
 from framecue.tasks.blend import choose_blend
 from framecue.tasks.evaluation import evaluate_recognition, foreseen_doubts, method_name, rejection_rule
 from framecue.tasks.held_out import tell_since
+from framecue.tasks.localization_data import LocalizationData
 from framecue.tasks.recall import recall_records
 from framecue.tasks.recognition import RecognitionTask, predict_logits
 from framecue.tasks.recognition_data import RecognitionData, prepare, recognition_departures, store_path
@@ -105,7 +106,7 @@ def train_recognition(
     config = settled(config, backbone)
     start = read_start(config, backbone)
     data = prepare(config, backbone, trained_before=trained_before(start), progress=progress.extraction)
-    seen = _seen(config, data, start)
+    seen = seen_by_run(config, data, start)
     refuse_trained(seen)
     for line in data.parting:
         progress.note(line)
@@ -221,8 +222,8 @@ def needs_handcrafted(config: RunConfig) -> bool:
     )
 
 
-def _seen(config: RunConfig, data: RecognitionData, start: Start | None) -> Seen:
-    """What the run is about to use."""
+def seen_by_run(config: RunConfig, data: RecognitionData | LocalizationData, start: Start | None) -> Seen:
+    """What a run is about to use, of any task with classes."""
     parts = {"train": data.train, "val": data.val, "test": data.test, "novel": data.novel}
     return remember(
         config.task,
